@@ -1,0 +1,32 @@
+/* Connect to a URL: resolve, try each address in turn until one answers, within a time limit. */
+#ifndef DIAL_H
+#define DIAL_H
+
+#include <stdint.h>
+
+#include "conn.h"
+
+struct loop;
+struct dial;
+struct url;
+
+struct dial_cbs {
+    /* Connected: takes over PARCEL. The dial is gone afterwards. */
+    void (*on_connected)(struct dial *d, struct conn_parcel *parcel, void *arg);
+    /* All addresses failed: "broker.example:1883 (10.0.0.8): Connection refused". The dial is gone afterwards. */
+    void (*on_failed)(struct dial *d, const char *text, void *arg);
+};
+
+struct dial_params {
+    const struct url *url;      /* used during the call only */
+    uint16_t default_port;
+    uint32_t timeout_ms;        /* for the whole dial */
+    uint32_t user_timeout_ms;   /* TCP_USER_TIMEOUT of the connection; 0 = system default */
+};
+
+/* Callbacks run later, never from inside dial_start(). 0 or negative errno. */
+int dial_start(struct loop *loop, const struct dial_params *params, const struct dial_cbs *cbs, void *arg, struct dial **ret_dial);
+/* No callback runs any more. NULL is fine. */
+struct dial *dial_cancel(struct dial *d);
+
+#endif

@@ -1,0 +1,20 @@
+/* The URLs of options: scheme://host:port/path, IPv6 in brackets, unix:/path. Also bare HOST:PORT and PORT where a default
+ * scheme is given. */
+#ifndef URL_H
+#define URL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct url {
+    char scheme[8];     /* "mqtt", "unix", ... */
+    char host[256];     /* name or address without brackets; unix: empty */
+    uint16_t port;      /* 0 = not given (HAS_PORT tells it from a given 0) */
+    bool has_port;
+    char path[108];     /* unix: the socket's path; else the path with its slash, empty = not given */
+};
+
+/* SCHEMES: those allowed, separated by spaces; the first is taken where TEXT has none. 0 or -EINVAL with err_text(). */
+int url_parse(const char *text, const char *schemes, struct url *ret_url);
+
+#endif

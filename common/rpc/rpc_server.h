@@ -1,0 +1,46 @@
+/* A gRPC server: ports, registered stream methods, new streams handed to loops. */
+#ifndef RPC_SERVER_H
+#define RPC_SERVER_H
+
+#include <stdint.h>
+
+#include "rpc_stream.h"
+
+struct mailbox;
+struct rpc_cq;
+struct rpc_server;
+
+struct rpc_server_params {
+    const char *const *listen;      /* "[::]:50516", "127.0.0.1:0", ...; N_LISTEN of them */
+    unsigned n_listen;
+    uint32_t keepalive_ms;
+    uint32_t keepalive_timeout_ms;
+    uint32_t min_ping_interval_ms;  /* a client that pings oftener than this is sent away */
+    uint32_t max_message_bytes;     /* larger messages end their stream with RESOURCE_EXHAUSTED */
+    uint32_t max_metadata_bytes;
+    uint32_t max_streams_per_connection;
+};
+
+/* A method served as bidirectional stream. */
+struct rpc_server_method {
+    const char *path;               /* "/mqtt.MqttRelayService/StreamMqttMessages" */
+    /* A new stream: choose the mailbox of the loop that will own it. On the completion-queue thread, must not block;
+     * NULL refuses it with UNAVAILABLE. */
+    struct mailbox *(*pick)(void *arg);
+    /* The stream is on its loop (loop thread): call rpc_stream_accept() now, or rpc_stream_finish() to refuse it. */
+    void (*on_stream)(struct rpc_stream *stream, void *arg);
+    void *arg;
+};
+
+/* Binds and serves. 0 or negative errno with err_text() naming the address. Port 0 picks one: rpc_server_port(). */
+int rpc_server_open(struct rpc_cq *cq, const struct rpc_server_params *params, const struct rpc_server_method *methods,
+                    unsigned n_methods, struct rpc_server **ret_server);
+/* The port really bound for params->listen[INDEX]. */
+uint16_t rpc_server_port(const struct rpc_server *s, unsigned index);
+/* Stop accepting connections and streams (GOAWAY); streams that exist go on. Any thread. */
+void rpc_server_drain(struct rpc_server *s);
+/* Cancel streams that are left, wait until libgrpc has let go, free. Blocking (milliseconds); not on the cq thread.
+ * All streams' owners must have freed them or be able to on their loops. NULL is fine. */
+struct rpc_server *rpc_server_close(struct rpc_server *s);
+
+#endif
