@@ -24,6 +24,9 @@ struct mqtt_io_cbs {
     /* Bytes that are no packet: REASON is the v5 reason code (0x81, 0x82, 0x8F, 0x90, 0x95 ...), TEXT names the rule. Nothing is
      * read any more. Close from here or later. */
     void (*on_bad_packet)(struct mqtt_io *io, uint8_t reason, const char *text, void *arg);
+    /* Bytes have come that wait: behind a held packet, or of a packet that is not whole yet. For byte budgets
+     * (conn_unread_bytes()). May be NULL. */
+    void (*on_progress)(struct mqtt_io *io, void *arg);
     /* See conn.h. */
     void (*on_drain)(struct mqtt_io *io, void *arg);
     void (*on_end)(struct mqtt_io *io, enum conn_end why, const char *text, void *arg);

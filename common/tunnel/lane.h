@@ -52,6 +52,9 @@ struct lane_cbs {
     void (*on_open)(struct lane *l, void *arg);
     /* A packet from the other side, valid during the call or, when held (lane_hold()), until gate_continue(). */
     enum gate_answer (*on_packet)(struct lane *l, const struct mqtt_packet *packet, void *arg);
+    /* Bytes have come that wait here: a packet whose pieces are still arriving. For byte budgets (lane_buffered_bytes()).
+     * May be NULL. */
+    void (*on_progress)(struct lane *l, void *arg);
     /* lane_may_send() has become true again. */
     void (*on_writable)(struct lane *l, void *arg);
     /* The other side has finished in order (client -> broker direction: r-proxy half-closed). May be NULL. */
