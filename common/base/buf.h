@@ -1,7 +1,7 @@
 /* A growing run of bytes. Written by one owner, then shared read-only by reference.
  *
- * Invariants: off <= len <= cap <= max. Bytes [off, len) are the content. Once there is more than one reference nobody writes.
- * References may be taken and dropped on any thread; writing is for the owner. */
+ * Invariants: off <= len <= cap <= max. Bytes [off, len) are the content. Once there is more than one reference nobody
+ * writes. References may be taken and dropped on any thread; writing is for the owner. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -18,7 +18,8 @@ struct buf *buf_unref(struct buf *b);
 
 const uint8_t *buf_bytes(const struct buf *b);
 size_t buf_len(const struct buf *b);
-/* Room for N more bytes; NULL if that would pass the maximum or memory is short. The pointer lasts until the next call. */
+/* Room for N more bytes; NULL if that would pass the maximum or memory is short. The pointer lasts until the next call.
+ */
 uint8_t *buf_reserve(struct buf *b, size_t n);
 /* N bytes of what was reserved have been written. */
 void buf_commit(struct buf *b, size_t n);

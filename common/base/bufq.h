@@ -16,8 +16,8 @@
 
 struct bufq {
     struct list chunks;
-    size_t len;         /* bytes queued */
-    size_t max;         /* hard limit; SIZE_MAX = none */
+    size_t len; /* bytes queued */
+    size_t max; /* hard limit; SIZE_MAX = none */
 };
 
 void bufq_init(struct bufq *q, size_t max);
@@ -38,7 +38,8 @@ int bufq_append_buf(struct bufq *q, struct buf *buf, size_t offset);
 int bufq_iovec(const struct bufq *q, struct iovec *iov, int max);
 /* Forget N bytes from the front. */
 void bufq_consume(struct bufq *q, size_t n);
-/* Everything as one contiguous new buf (for a parcel); NULL if empty or memory is short. The queue is empty afterwards. */
+/* Everything as one contiguous new buf (for a parcel); NULL if empty or memory is short. The queue is empty afterwards.
+ */
 struct buf *bufq_take(struct bufq *q);
 
 #endif

@@ -4,7 +4,8 @@
  *   return err_context(r, "listen %s", name);                            on the way: "listen X: port 70000 ..."
  *   log_error(NULL, "%s", err_text());                                   where somebody knows what it means
  *
- * The text belongs to the thread and lasts until the next err_set() on it. Positive results are outcomes, never errors. */
+ * The text belongs to the thread and lasts until the next err_set() on it. Positive results are outcomes, never errors.
+ */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 

@@ -5,12 +5,12 @@
  *                                                       GATE_HOLD    nothing passes until gate_continue()
  *                                                       GATE_CLOSED  the owner is gone; touch nothing
  *
- * A held packet has been taken (it is the handler's business); the ones behind it stay undecoded with the source, in order.
- * The source stops reading when its own byte limit is reached; the gate does not count bytes.
+ * A held packet has been taken (it is the handler's business); the ones behind it stay undecoded with the source, in
+ * order. The source stops reading when its own byte limit is reached; the gate does not count bytes.
  *
- * The answer may come from elsewhere and late, so whoever will answer owns a `struct gate_wait`. It stays valid when the gate
- * has been closed meanwhile: gate_continue() is then only the freeing of it. gate_continue() inside the handler itself, before
- * it has returned GATE_HOLD, is right too: the gate then goes on without recursion.
+ * The answer may come from elsewhere and late, so whoever will answer owns a `struct gate_wait`. It stays valid when
+ * the gate has been closed meanwhile: gate_continue() is then only the freeing of it. gate_continue() inside the
+ * handler itself, before it has returned GATE_HOLD, is right too: the gate then goes on without recursion.
  *
  * One thread (the loop of the owner). */
 #ifndef BASE_GATE_H
@@ -39,9 +39,11 @@ struct gate {
 };
 
 void gate_init(struct gate *g, gate_next_fn *next, void *arg);
-/* Nothing passes from here on; outstanding waits become harmless. Storage may be freed at once, also from inside `next`. */
+/* Nothing passes from here on; outstanding waits become harmless. Storage may be freed at once, also from inside
+ * `next`. */
 void gate_close(struct gate *g);
-/* Let packets pass until the source is empty, one is held, or the gate is closed. A call from inside `next` returns at once. */
+/* Let packets pass until the source is empty, one is held, or the gate is closed. A call from inside `next` returns at
+ * once. */
 void gate_run(struct gate *g);
 bool gate_is_held(const struct gate *g);
 

@@ -13,8 +13,9 @@ struct list {
 #define list_entry(node, type, member)  container_of(node, type, member)
 
 /* IT may not be removed inside; list_for_each_safe allows it. */
-#define list_for_each(it, head)           for (struct list *it = (head)->next; it != (head); it = it->next)
-#define list_for_each_safe(it, tmp, head) for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
+#define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_for_each_safe(it, tmp, head) \
+    for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
 
 static inline void list_init(struct list *l)
 {
