@@ -20,7 +20,7 @@ struct mail {
     struct mail *next;  /* private to the mailbox while posted */
 };
 
-/* Belongs to LOOP and wakes it. The loop does not stay alive because of it. */
+/* Belongs to LOOP, wakes it and keeps it alive: loop_run() waits for mail until loop_stop() or mailbox_free(). */
 int mailbox_new(struct loop *loop, struct mailbox **ret_mailbox);
 /* Loop thread only. Mail still unread is run first; posting afterwards is an error of the caller. */
 struct mailbox *mailbox_free(struct mailbox *m);
