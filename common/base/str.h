@@ -14,8 +14,8 @@ int str_parse_duration(const char *text, uint64_t *ret_ms);
 int str_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value);
 /* true/false, yes/no, on/off, 1/0. */
 int str_parse_bool(const char *text, bool *ret_value);
-/* Bytes of a stranger for a log line: printable UTF-8 stays, everything else becomes \xNN; cut to fit with "...".
- * Always ends with NUL. Returns DST. */
+/* Bytes of a stranger for a log line: printable UTF-8 stays, everything else becomes \xNN, quotes and backslashes too
+ * (so that it may stand between quotes); cut to fit with "...". Always ends with NUL. Returns DST. */
 char *str_quote(char *dst, size_t dst_size, const void *bytes, size_t n);
 /* Lower-case hex, 2*N + 1 bytes. */
 char *str_hex(char *dst, const void *bytes, size_t n);
