@@ -110,9 +110,7 @@ int str_parse_bool(const char *text, bool *ret_value)
     return err_set(-EINVAL, "\"%s\" is neither true nor false", text);
 }
 
-/* Length of the UTF-8 sequence at BYTES, its code point in *RET_CODE; 0 if it is none (RFC 3629: shortest form, no
- * surrogates, up to U+10FFFF). */
-static size_t str_utf8(const uint8_t *bytes, size_t n, uint32_t *ret_code)
+size_t str_utf8_next(const uint8_t *bytes, size_t n, uint32_t *ret_code)
 {
     static const struct {
         uint8_t mask, lead;
@@ -135,11 +133,10 @@ static size_t str_utf8(const uint8_t *bytes, size_t n, uint32_t *ret_code)
     return 0;
 }
 
-/* Control characters could drive a terminal, invisible and direction marks make a line read as another one, and quotes
- * or backslashes of the stranger could be taken for ours. */
-static bool str_is_showable(uint32_t code)
+/* Control characters could drive a terminal; invisible and direction marks make a line read as another one. */
+bool str_is_printable(uint32_t code)
 {
-    if (code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == '\'' || code == '"' || code == '\\')
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f))
         return false;
     if ((code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f))
         return false;
@@ -147,12 +144,18 @@ static bool str_is_showable(uint32_t code)
            !(code >= 0xfdd0 && code <= 0xfdef) && !(code >= 0xfff9 && code <= 0xfffb);
 }
 
+/* Quotes and backslashes of the stranger could be taken for ours. */
+static bool str_may_stand_in_quotes(uint32_t code)
+{
+    return str_is_printable(code) && code != '\'' && code != '"' && code != '\\';
+}
+
 /* What stands for the bytes at AT, in PIECE of at least 5 bytes; *RET_TAKEN is how many bytes it stands for. */
 static size_t str_quote_piece(char *piece, const uint8_t *at, size_t n, size_t *ret_taken)
 {
     uint32_t code;
-    size_t len = str_utf8(at, n, &code);
-    if (len > 0 && str_is_showable(code)) {
+    size_t len = str_utf8_next(at, n, &code);
+    if (len > 0 && str_may_stand_in_quotes(code)) {
         memcpy(piece, at, len);
         *ret_taken = len;
         return len;
