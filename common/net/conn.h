@@ -16,6 +16,7 @@
 #ifndef CONN_H
 #define CONN_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,10 +42,17 @@ struct conn_cbs {
     void (*on_end)(struct conn *c, enum conn_end why, const char *text, void *arg);
 };
 
+/* IPv4 or IPv6. A sockaddr_storage would be 100 bytes more, twice per conn. */
+union conn_address {
+    struct sockaddr any;    /* any.sa_family 0 where unknown, AF_UNIX without a path */
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
 /* What is known of the peer; plain data, travels with detach/attach. */
 struct conn_peer {
-    struct sockaddr_storage address;    /* family 0 where unknown */
-    struct sockaddr_storage local;
+    union conn_address address;
+    union conn_address local;
     char text[64];                      /* "10.0.0.8:50122", "[::1]:1883", "unix:pid 17" */
 };
 
