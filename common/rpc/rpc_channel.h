@@ -9,8 +9,8 @@ struct rpc_channel;
 struct rpc_cq;
 
 struct rpc_channel_params {
-    const char *target;             /* "host:port", "[::1]:50516", "dns:///fleet:50516", "unix:/path" */
-    uint32_t keepalive_ms;          /* HTTP/2 ping period */
+    const char *target;    /* "host:port", "[::1]:50516", "dns:///fleet:50516", "unix:/path" */
+    uint32_t keepalive_ms; /* HTTP/2 ping period */
     uint32_t keepalive_timeout_ms;
 };
 

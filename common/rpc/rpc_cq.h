@@ -1,6 +1,6 @@
-/* The one completion-queue thread of the process. libgrpc has one epoll set per process, so one thread polls for everybody:
- * it completes sends and starts the next batch that waits, re-arms reads, and posts what was received to the mailbox of the
- * loop that owns the stream. It decodes nothing and decides nothing about sessions. */
+/* The one completion-queue thread of the process. libgrpc has one epoll set per process, so one thread polls for
+ * everybody: it completes sends and starts the next batch that waits, re-arms reads, and posts what was received to the
+ * mailbox of the loop that owns the stream. It decodes nothing and decides nothing about sessions. */
 #ifndef RPC_CQ_H
 #define RPC_CQ_H
 

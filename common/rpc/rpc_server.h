@@ -11,19 +11,19 @@ struct rpc_cq;
 struct rpc_server;
 
 struct rpc_server_params {
-    const char *const *listen;      /* "[::]:50516", "127.0.0.1:0", ...; N_LISTEN of them */
+    const char *const *listen; /* "[::]:50516", "127.0.0.1:0", ...; N_LISTEN of them */
     unsigned n_listen;
     uint32_t keepalive_ms;
     uint32_t keepalive_timeout_ms;
-    uint32_t min_ping_interval_ms;  /* a client that pings oftener than this is sent away */
-    uint32_t max_message_bytes;     /* larger messages end their stream with RESOURCE_EXHAUSTED */
+    uint32_t min_ping_interval_ms; /* a client that pings oftener than this is sent away */
+    uint32_t max_message_bytes;    /* larger messages end their stream with RESOURCE_EXHAUSTED */
     uint32_t max_metadata_bytes;
     uint32_t max_streams_per_connection;
 };
 
 /* A method served as bidirectional stream. */
 struct rpc_server_method {
-    const char *path;               /* "/mqtt.MqttRelayService/StreamMqttMessages" */
+    const char *path; /* "/mqtt.MqttRelayService/StreamMqttMessages" */
     /* A new stream: choose the mailbox of the loop that will own it. On the completion-queue thread, must not block;
      * NULL refuses it with UNAVAILABLE. */
     struct mailbox *(*pick)(void *arg);

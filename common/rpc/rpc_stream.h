@@ -4,10 +4,10 @@
  *   rpc_stream_send() --> [ queue under a mutex ] --> one SEND_MESSAGE at a time; the buffer hint if more is queued
  *   on_message()      <-- [ mailbox ] <------------ RECV_MESSAGE, re-armed at once unless paused or too much is unread
  *
- * Life: open/accept -> callbacks -> on_end (exactly once, always the last) -> rpc_stream_free(). rpc_stream_free() before
- * on_end cancels; no callback runs after it. Callbacks run on the loop's thread through its mailbox, never from inside a call
- * of the user, and may call any function here, rpc_stream_free() included.
- * Source of the rules obeyed underneath: grpc_types.h of gRPC core 1.51. */
+ * Life: open/accept -> callbacks -> on_end (exactly once, always the last) -> rpc_stream_free(). rpc_stream_free()
+ * before on_end cancels; no callback runs after it. Callbacks run on the loop's thread through its mailbox, never from
+ * inside a call of the user, and may call any function here, rpc_stream_free() included. Source of the rules obeyed
+ * underneath: grpc_types.h of gRPC core 1.51. */
 #ifndef RPC_STREAM_H
 #define RPC_STREAM_H
 
@@ -45,23 +45,24 @@ struct rpc_stream_cbs {
     enum gate_answer (*on_message)(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg);
     /* The send queue has fallen to the low mark after having been above it. */
     void (*on_drain)(struct rpc_stream *s, void *arg);
-    /* The peer will send nothing more (client half-closed, or server sent its status): all messages have been delivered.
-     * Server side only; the client learns it through on_end. May be NULL. */
+    /* The peer will send nothing more (client half-closed, or server sent its status): all messages have been
+     * delivered. Server side only; the client learns it through on_end. May be NULL. */
     void (*on_half_close)(struct rpc_stream *s, void *arg);
-    /* The stream is over. Client: the server's status. Server: RPC_OK when the status we sent has gone out, RPC_CANCELLED when
-     * the client or the connection was lost. Messages that came before are delivered before. */
+    /* The stream is over. Client: the server's status. Server: RPC_OK when the status we sent has gone out,
+     * RPC_CANCELLED when the client or the connection was lost. Messages that came before are delivered before. */
     void (*on_end)(struct rpc_stream *s, int status, const char *text, void *arg);
 };
 
 struct rpc_metadata {
-    const char *key;    /* lower case ASCII */
-    const char *value;  /* printable ASCII only: anything else ends the whole connection at the peer */
+    const char *key;   /* lower case ASCII */
+    const char *value; /* printable ASCII only: anything else ends the whole connection at the peer */
 };
 
-/* Client: open PATH on CH; the owner is the loop of MAILBOX. Fails at once with UNAVAILABLE (through on_end) when the channel
- * has just failed to connect; waits while it is connecting. METADATA is copied. 0 or negative errno. */
-int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char *path, const struct rpc_metadata *metadata,
-                    unsigned n_metadata, const struct rpc_stream_cbs *cbs, void *arg, struct rpc_stream **ret_stream);
+/* Client: open PATH on CH; the owner is the loop of MAILBOX. Fails at once with UNAVAILABLE (through on_end) when the
+ * channel has just failed to connect; waits while it is connecting. METADATA is copied. 0 or negative errno. */
+int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char *path,
+                    const struct rpc_metadata *metadata, unsigned n_metadata, const struct rpc_stream_cbs *cbs,
+                    void *arg, struct rpc_stream **ret_stream);
 /* Server: take the stream; response headers (with METADATA) leave at once. */
 int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata, unsigned n_metadata,
                       const struct rpc_stream_cbs *cbs, void *arg);

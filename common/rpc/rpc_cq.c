@@ -1,0 +1,119 @@
+/* See rpc_cq.h. */
+#include "rpc_cq.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/support/log.h>
+
+#define LOG_MODULE LOG_RPC
+#include "err.h"
+#include "log.h"
+#include "rpc_op.h"
+
+struct rpc_cq {
+    grpc_completion_queue *queue;
+    pthread_t thread;
+};
+
+/* libgrpc reads into chunks of 8 and 64 KiB that come and go: by its defaults glibc gives the memory back and faults it
+ * in again all the time, which costs the receiver a third of its CPU. Large blocks (big packets) still go back at once.
+ */
+static void tune_malloc(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+    mallopt(M_TOP_PAD, 1024 * 1024);
+}
+
+/* Where errors of this thread go instead of the log; see rpc_cq_capture_errors(). */
+static _Thread_local char *capture;
+static _Thread_local size_t capture_size;
+
+void rpc_cq_capture_errors(char *text, size_t size)
+{
+    capture = text;
+    capture_size = size;
+    if (text)
+        text[0] = '\0';
+}
+
+/* Any thread of libgrpc. Its errors are mostly the peer's doing, so for us they are warnings at most. */
+static void log_line_of_grpc(gpr_log_func_args *line)
+{
+    static const enum log_level levels[] = {
+        [GPR_LOG_SEVERITY_DEBUG] = LOG_LEVEL_TRACE,
+        [GPR_LOG_SEVERITY_INFO] = LOG_LEVEL_DEBUG,
+        [GPR_LOG_SEVERITY_ERROR] = LOG_LEVEL_WARN,
+    };
+    static struct log_limit limit = LOG_LIMIT(20, 10000);
+    if (capture && line->severity == GPR_LOG_SEVERITY_ERROR) {
+        snprintf(capture, capture_size, "%s", line->message);
+        return;
+    }
+    const char *file = strrchr(line->file, '/');
+    log_rate_limited(&limit, levels[line->severity], NULL, "%s:%d: %s", file ? file + 1 : line->file, line->line,
+                     line->message);
+}
+
+static void *run(void *arg)
+{
+    const struct rpc_cq *cq = arg;
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(cq->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        rpc_op_complete(event.tag, event.success != 0);
+    }
+}
+
+int rpc_cq_start(struct rpc_cq **ret_cq)
+{
+    struct rpc_cq *cq = calloc(1, sizeof(*cq));
+    if (!cq)
+        return err_errno(-ENOMEM, "completion queue");
+    tune_malloc();
+    gpr_set_log_function(log_line_of_grpc);
+    /* Signals are for the loops: all threads that libgrpc and we make from here on leave them alone. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    grpc_init();
+    cq->queue = grpc_completion_queue_create_for_next(NULL);
+    int error = pthread_create(&cq->thread, NULL, run, cq);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        grpc_completion_queue_shutdown(cq->queue);
+        grpc_completion_queue_destroy(cq->queue);
+        grpc_shutdown();
+        free(cq);
+        return err_errno(-error, "thread of the completion queue");
+    }
+    pthread_setname_np(cq->thread, "rpc_cq");
+    *ret_cq = cq;
+    return 0;
+}
+
+struct rpc_cq *rpc_cq_stop(struct rpc_cq *cq)
+{
+    if (!cq)
+        return NULL;
+    /* The thread ends when every tag has come back: those of streams that were freed are on their way. */
+    grpc_completion_queue_shutdown(cq->queue);
+    pthread_join(cq->thread, NULL);
+    grpc_completion_queue_destroy(cq->queue);
+    grpc_shutdown();
+    gpr_set_log_function(NULL);
+    free(cq);
+    return NULL;
+}
+
+grpc_completion_queue *rpc_cq_queue(const struct rpc_cq *cq)
+{
+    return cq->queue;
+}

@@ -1,0 +1,361 @@
+/* See rpc_stream.h. Life of a stream and the loop's side of it; rpc_stream_send.c and rpc_stream_receive.c
+ * are what goes through the completion queue. */
+#include "rpc_stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/support/alloc.h>
+
+#include "err.h"
+#include "list.h"
+#include "rpc_stream_internal.h"
+
+enum { DEFAULT_LOW_MARK = 64 * 1024 };
+
+const char *rpc_status_name(int status)
+{
+    static const char *const names[] = {
+        "OK",        "CANCELLED",       "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+        "NOT_FOUND", "ALREADY_EXISTS",  "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+        "ABORTED",   "OUT_OF_RANGE",    "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+        "DATA_LOSS", "UNAUTHENTICATED",
+    };
+    if (status < 0 || (size_t)status >= sizeof(names) / sizeof(names[0]))
+        return "status out of range";
+    return names[status];
+}
+
+/* --- Memory */
+
+void rpc_stream_ref(struct rpc_stream *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+}
+
+static void destroy(struct rpc_stream *s)
+{
+    rpc_messages_free(s->shared.first);
+    rpc_inbox_clear(&s->shared.inbox);
+    rpc_inbox_clear(&s->loop.inbox);
+    grpc_slice_unref(s->loop.message);
+    grpc_slice_unref(s->status_text);
+    grpc_metadata_array_destroy(&s->metadata);
+    grpc_metadata_array_destroy(&s->trailing);
+    rpc_metadata_texts_free(s->loop.texts);
+    gpr_free(s->loop.peer);
+    free(s->shared.finish_text);
+    free(s->loop.cancel_text);
+    if (s->call)
+        grpc_call_unref(s->call);
+    pthread_mutex_destroy(&s->shared.mutex);
+    free(s);
+}
+
+void rpc_stream_unref(struct rpc_stream *s)
+{
+    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+        destroy(s);
+}
+
+static enum gate_answer pass_inbound(void *arg);
+static void read_mail(struct mail *mail);
+
+/* What both sides need. One reference, for the owner. */
+static struct rpc_stream *stream_new(grpc_call *call, struct mailbox *mailbox)
+{
+    struct rpc_stream *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->call = call;
+    s->mailbox = mailbox;
+    atomic_init(&s->refs, 1);
+    s->loop.message = s->status_text = grpc_empty_slice();
+    s->mail.fn = read_mail;
+    s->headers.kind = RPC_INBOUND_HEADERS;
+    s->half_close.kind = RPC_INBOUND_HALF_CLOSE;
+    s->end.kind = RPC_INBOUND_END;
+    pthread_mutex_init(&s->shared.mutex, NULL);
+    s->shared.low_mark = DEFAULT_LOW_MARK;
+    gate_init(&s->loop.gate, pass_inbound, s);
+    return s;
+}
+
+int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char *path,
+                    const struct rpc_metadata *metadata, unsigned n_metadata, const struct rpc_stream_cbs *cbs,
+                    void *arg, struct rpc_stream **ret_stream)
+{
+    grpc_metadata *made;
+    int r = rpc_metadata_make(metadata, n_metadata, &made);
+    if (r < 0)
+        return err_context(r, "stream %s", path);
+    struct rpc_stream *s = stream_new(NULL, mailbox);
+    if (!s) {
+        rpc_metadata_unmake(made, n_metadata);
+        return err_errno(-ENOMEM, "stream %s", path);
+    }
+    s->call = rpc_channel_call(ch, path);
+    s->loop.cbs = cbs;
+    s->loop.arg = arg;
+    rpc_stream_start_client(s, made, n_metadata);
+    rpc_metadata_unmake(made, n_metadata);
+    *ret_stream = s;
+    return 0;
+}
+
+struct rpc_stream *rpc_stream_incoming(grpc_call *call, grpc_metadata_array *metadata, struct mailbox *mailbox)
+{
+    struct rpc_stream *s = stream_new(call, mailbox);
+    if (!s)
+        return NULL;
+    s->is_server = s->loop.is_peer_known = true;
+    s->metadata = *metadata;
+    grpc_metadata_array_init(metadata);
+    return s;
+}
+
+int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata, unsigned n_metadata,
+                      const struct rpc_stream_cbs *cbs, void *arg)
+{
+    grpc_metadata *made;
+    int r = rpc_metadata_make(metadata, n_metadata, &made);
+    if (r < 0)
+        return r;
+    s->loop.cbs = cbs;
+    s->loop.arg = arg;
+    rpc_stream_start_server(s, made, n_metadata);
+    rpc_metadata_unmake(made, n_metadata);
+    return 0;
+}
+
+static bool is_accepted(const struct rpc_stream *s)
+{
+    return s->loop.cbs != NULL;
+}
+
+void rpc_stream_finish(struct rpc_stream *s, int status, const char *text)
+{
+    assert(s->is_server);
+    char *copy = rpc_metadata_clean_copy(text);
+    if (is_accepted(s)) {
+        rpc_stream_send_status(s, status, copy);
+        return;
+    }
+    rpc_op_refuse(s->call, status, copy ? copy : "");
+    free(copy);
+    s->call = NULL;
+    rpc_stream_unref(s);
+}
+
+struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
+{
+    if (!s)
+        return NULL;
+    s->loop.is_freed = true;
+    gate_close(&s->loop.gate);
+    rpc_inbox_clear(&s->loop.inbox);
+
+    pthread_mutex_lock(&s->shared.mutex);
+    struct rpc_message *dropped = rpc_stream_break_send(s);
+    s->shared.is_freed = true;
+    bool is_over = s->shared.is_over;
+    pthread_mutex_unlock(&s->shared.mutex);
+
+    rpc_messages_free(dropped);
+    if (!is_over)
+        grpc_call_cancel(s->call, NULL);
+    rpc_stream_unref(s);
+    return NULL;
+}
+
+/* --- From the completion queue to the owner */
+
+/* The bytes of BUFFER in one run. Small messages come as one slice, which is not copied. Takes BUFFER. */
+static grpc_slice flatten(grpc_byte_buffer *buffer)
+{
+    grpc_slice all;
+    if (buffer->type == GRPC_BB_RAW && buffer->data.raw.slice_buffer.count == 1) {
+        all = grpc_slice_ref(buffer->data.raw.slice_buffer.slices[0]);
+    } else {
+        grpc_byte_buffer_reader reader;
+        grpc_byte_buffer_reader_init(&reader, buffer);
+        all = grpc_byte_buffer_reader_readall(&reader);
+        grpc_byte_buffer_reader_destroy(&reader);
+    }
+    grpc_byte_buffer_destroy(buffer);
+    return all;
+}
+
+static void drop_message(struct rpc_stream *s)
+{
+    grpc_slice_unref(s->loop.message);
+    s->loop.message = grpc_empty_slice();
+}
+
+static enum gate_answer pass_message(struct rpc_stream *s, struct rpc_inbound *in)
+{
+    s->loop.message = flatten(in->buffer);
+    gpr_free(in);
+    size_t n = GRPC_SLICE_LENGTH(s->loop.message);
+    s->loop.passed_bytes += n;
+    return s->loop.cbs->on_message(s, GRPC_SLICE_START_PTR(s->loop.message), n, s->loop.arg);
+}
+
+static void pass_end(struct rpc_stream *s)
+{
+    int status = RPC_OK;
+    char text[RPC_STATUS_TEXT_MAX] = "";
+    if (!s->is_server) {
+        status = (int)s->status;
+        rpc_metadata_clean(text, sizeof(text), GRPC_SLICE_START_PTR(s->status_text), GRPC_SLICE_LENGTH(s->status_text));
+    } else if (s->cancelled) {
+        bool is_ours = s->loop.cancel_status != RPC_OK;
+        const char *ours = is_ours && s->loop.cancel_text ? s->loop.cancel_text : "";
+        status = is_ours ? s->loop.cancel_status : RPC_CANCELLED;
+        rpc_metadata_clean(text, sizeof(text), ours, strlen(ours));
+    }
+    s->loop.cbs->on_end(s, status, text, s->loop.arg);
+}
+
+static enum gate_answer pass_one(struct rpc_stream *s, struct rpc_inbound *in)
+{
+    switch (in->kind) {
+    case RPC_INBOUND_MESSAGE:
+        return pass_message(s, in);
+    case RPC_INBOUND_HEADERS:
+        s->loop.is_peer_known = true;
+        if (s->loop.cbs->on_headers)
+            s->loop.cbs->on_headers(s, s->loop.arg);
+        return GATE_PASS;
+    case RPC_INBOUND_HALF_CLOSE:
+        if (s->loop.cbs->on_half_close)
+            s->loop.cbs->on_half_close(s, s->loop.arg);
+        return GATE_PASS;
+    case RPC_INBOUND_END:
+        pass_end(s);
+        return GATE_PASS;
+    }
+    return GATE_PASS;
+}
+
+static void read_on(struct rpc_stream *s)
+{
+    size_t bytes = s->loop.passed_bytes;
+    s->loop.passed_bytes = 0;
+    rpc_stream_read_on(s, bytes);
+}
+
+/* The gate's `next`. */
+static enum gate_answer pass_inbound(void *arg)
+{
+    struct rpc_stream *s = arg;
+    drop_message(s);
+    const struct rpc_inbound *head = s->loop.inbox.head;
+    if (!head || (head->kind == RPC_INBOUND_MESSAGE && s->loop.is_paused)) {
+        if (s->loop.passed_bytes)
+            read_on(s);
+        return GATE_EMPTY;
+    }
+    rpc_stream_ref(s); /* the callback may free it */
+    enum gate_answer answer = pass_one(s, rpc_inbox_pop(&s->loop.inbox));
+    if (s->loop.is_freed)
+        answer = GATE_CLOSED;
+    rpc_stream_unref(s);
+    return answer;
+}
+
+/* Everything in FROM behind TO. */
+static void inbox_splice(struct rpc_inbox *to, struct rpc_inbox *from)
+{
+    if (!from->head)
+        return;
+    if (to->tail)
+        to->tail->next = from->head;
+    else
+        to->head = from->head;
+    to->tail = from->tail;
+    *from = (struct rpc_inbox){NULL, NULL};
+}
+
+static void read_mail(struct mail *mail)
+{
+    struct rpc_stream *s = container_of(mail, struct rpc_stream, mail);
+    struct rpc_stream_shared *sh = &s->shared;
+    pthread_mutex_lock(&sh->mutex);
+    sh->is_posted = false;
+    bool is_drained = sh->is_drain_due && !sh->is_end_queued;
+    sh->is_drain_due = false;
+    if (sh->has_headers)
+        inbox_splice(&s->loop.inbox, &sh->inbox);
+    pthread_mutex_unlock(&sh->mutex);
+
+    if (is_drained && !s->loop.is_freed && s->loop.cbs->on_drain)
+        s->loop.cbs->on_drain(s, s->loop.arg);
+    if (!s->loop.is_freed)
+        gate_run(&s->loop.gate);
+    rpc_stream_unref(s);
+}
+
+struct gate_wait *rpc_stream_hold(struct rpc_stream *s)
+{
+    return gate_hold(&s->loop.gate);
+}
+
+void rpc_stream_pause(struct rpc_stream *s)
+{
+    s->loop.is_paused = true;
+    pthread_mutex_lock(&s->shared.mutex);
+    s->shared.is_paused = true;
+    pthread_mutex_unlock(&s->shared.mutex);
+}
+
+void rpc_stream_resume(struct rpc_stream *s)
+{
+    if (!s->loop.is_paused)
+        return;
+    s->loop.is_paused = false;
+    pthread_mutex_lock(&s->shared.mutex);
+    s->shared.is_paused = false;
+    if (s->loop.inbox.head)
+        rpc_stream_post(s); /* never from inside a call of the user */
+    pthread_mutex_unlock(&s->shared.mutex);
+    read_on(s);
+}
+
+/* --- Cancelling */
+
+void rpc_stream_cancel(struct rpc_stream *s, int status, const char *text)
+{
+    assert(status != RPC_OK && is_accepted(s));
+    pthread_mutex_lock(&s->shared.mutex);
+    struct rpc_message *dropped = rpc_stream_break_send(s);
+    pthread_mutex_unlock(&s->shared.mutex);
+    rpc_messages_free(dropped);
+    if (s->loop.cancel_status != RPC_OK)
+        return; /* the first one counts */
+    s->loop.cancel_status = status;
+    s->loop.cancel_text = rpc_metadata_clean_copy(text);
+    grpc_call_cancel_with_status(s->call, (grpc_status_code)status, s->loop.cancel_text ? s->loop.cancel_text : "",
+                                 NULL);
+}
+
+/* --- What is known of the peer */
+
+const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key)
+{
+    if (!s->loop.is_peer_known)
+        return NULL; /* libgrpc may be writing it */
+    /* The texts are a cache. */
+    return rpc_metadata_find(&s->metadata, key, (struct rpc_metadata_text **)&s->loop.texts);
+}
+
+const char *rpc_stream_peer(const struct rpc_stream *s)
+{
+    struct rpc_stream *cache = (struct rpc_stream *)s;
+    if (!cache->loop.peer)
+        cache->loop.peer = grpc_call_get_peer(s->call);
+    return cache->loop.peer;
+}

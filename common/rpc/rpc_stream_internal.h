@@ -1,0 +1,161 @@
+/* What the files of rpc know of a stream. rpc_stream.c: life and the loop's side; rpc_stream_send.c and
+ * rpc_stream_receive.c: what goes through the completion queue. */
+#ifndef RPC_STREAM_INTERNAL_H
+#define RPC_STREAM_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "mailbox.h"
+#include "rpc_metadata.h"
+#include "rpc_op.h"
+#include "rpc_stream.h"
+
+struct rpc_message {
+    struct rpc_message *next;
+    grpc_slice slice;
+};
+
+/* What the loop is to be told, in order. Messages are allocated; the other kinds sit in the stream, each comes once. */
+enum rpc_inbound_kind {
+    RPC_INBOUND_MESSAGE,
+    RPC_INBOUND_HEADERS,
+    RPC_INBOUND_HALF_CLOSE,
+    RPC_INBOUND_END,
+};
+
+struct rpc_inbound {
+    struct rpc_inbound *next;
+    enum rpc_inbound_kind kind;
+    grpc_byte_buffer *buffer; /* MESSAGE: ours to destroy */
+};
+
+struct rpc_inbox {
+    struct rpc_inbound *head, *tail;
+};
+
+/* How far the queue of messages may go on, seen from whoever adds to it or takes from it. */
+enum rpc_send_end {
+    RPC_SEND_OPEN,
+    RPC_SEND_CLOSE_WANTED, /* half-close or status follows behind the last message */
+    RPC_SEND_CLOSE_STARTED,
+    RPC_SEND_BROKEN, /* nothing leaves any more: lost, cancelled or freed */
+};
+
+/* References: the owner on the loop; each operation in flight; the mail while posted. Who drops the last one frees it,
+ * on whatever thread. */
+struct rpc_stream {
+    /* Never changed once the first operation has started. */
+    grpc_call *call;
+    struct mailbox *mailbox;
+    bool is_server;
+    atomic_uint refs;
+
+    struct {
+        const struct rpc_stream_cbs *cbs;
+        void *arg;
+        struct gate gate;
+        struct rpc_inbox inbox; /* taken out of shared.inbox, not yet passed on */
+        grpc_slice message;     /* the one now in on_message, or held */
+        size_t passed_bytes;    /* passed on since shared.unread_bytes was last corrected */
+        struct rpc_metadata_text *texts;
+        char *peer;
+        int cancel_status; /* of rpc_stream_cancel(); RPC_OK: not called */
+        char *cancel_text;
+        bool is_peer_known; /* its metadata is there */
+        bool is_paused;
+        bool is_freed; /* no callback any more */
+    } loop;
+
+    struct mail mail;
+    struct rpc_inbound headers, half_close, end;
+
+    /* Of the operation of that name, between its start and its end. */
+    struct rpc_op send_op, receive_op, headers_op, status_op;
+    size_t sending_bytes;
+    grpc_byte_buffer *received;
+    grpc_metadata_array metadata; /* the peer's initial metadata */
+    grpc_metadata_array trailing;
+    grpc_status_code status; /* client */
+    grpc_slice status_text;  /* client */
+    int cancelled;           /* server: RECV_CLOSE_ON_SERVER's answer */
+
+    atomic_size_t queued_bytes; /* written under the mutex, read by the loop */
+
+    /* Both threads, under the mutex. Nothing but mailbox_post() is called with it held. */
+    struct rpc_stream_shared {
+        pthread_mutex_t mutex;
+        struct rpc_message *first, *last; /* to be sent */
+        size_t low_mark;
+        enum rpc_send_end send_end;
+        bool is_sending; /* an operation is in flight: only its completion may start the next */
+        bool is_above_mark;
+        bool is_drain_due;
+        int finish_status; /* server: set together with CLOSE_WANTED, never changed after it */
+        char *finish_text;
+
+        struct rpc_inbox inbox;
+        size_t unread_bytes; /* messages received that on_message has not seen yet */
+        bool is_receiving;
+        bool is_paused;
+        bool has_headers; /* client: what comes before is kept back, so that on_headers is first */
+        bool is_eos;      /* no message follows */
+        bool is_over;     /* the status is known */
+        bool is_end_queued;
+        bool is_posted;
+        bool is_freed;
+    } shared;
+};
+
+void rpc_stream_ref(struct rpc_stream *s);
+void rpc_stream_unref(struct rpc_stream *s);
+
+/* Server, completion-queue thread: a stream of CALL, with the METADATA of its request (moved). NULL if memory is short;
+ * CALL and METADATA are the caller's then. */
+struct rpc_stream *rpc_stream_incoming(grpc_call *call, grpc_metadata_array *metadata, struct mailbox *mailbox);
+
+static inline struct rpc_stream_shared *rpc_stream_lock(struct rpc_stream *s)
+{
+    pthread_mutex_lock(&s->shared.mutex);
+    return &s->shared;
+}
+
+static inline void rpc_stream_unlock(struct rpc_stream *s)
+{
+    pthread_mutex_unlock(&s->shared.mutex);
+}
+
+/* --- rpc_stream_send.c */
+
+rpc_op_fn rpc_stream_send_done;
+/* Server: end with STATUS behind what is queued. Takes TEXT (NULL: none). */
+void rpc_stream_send_status(struct rpc_stream *s, int status, char *text);
+/* Under the mutex: everything not yet started is given up. The caller frees the result without the mutex. */
+struct rpc_message *rpc_stream_break_send(struct rpc_stream *s);
+void rpc_messages_free(struct rpc_message *first);
+
+/* --- rpc_stream_receive.c */
+
+/* Start the operations of a new stream, as client and as server. METADATA stays the caller's. */
+void rpc_stream_start_client(struct rpc_stream *s, grpc_metadata *metadata, unsigned n_metadata);
+void rpc_stream_start_server(struct rpc_stream *s, grpc_metadata *metadata, unsigned n_metadata);
+/* BYTES have been passed on: receive again if that was waited for. */
+void rpc_stream_read_on(struct rpc_stream *s, size_t bytes);
+/* Under the mutex: see to it that the loop looks at the stream. */
+void rpc_stream_post(struct rpc_stream *s);
+
+void rpc_inbox_push(struct rpc_inbox *inbox, struct rpc_inbound *in);
+struct rpc_inbound *rpc_inbox_pop(struct rpc_inbox *inbox);
+/* Frees the messages in it. */
+void rpc_inbox_clear(struct rpc_inbox *inbox);
+
+/* --- Of channel and server. */
+
+grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path);
+
+static inline grpc_arg rpc_arg(const char *key, int value)
+{
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
+}
+
+#endif

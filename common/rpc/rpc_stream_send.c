@@ -1,0 +1,225 @@
+/* Sending: at most one operation of a stream is in flight, started by the loop when none was, else by the completion of
+ * the one before it.
+ *
+ *   rpc_stream_send() --> first..last --> send_op --> send_done --> the next one, or the end, or nothing
+ *
+ * Batches are started without the mutex, since start_batch may write to the socket. That is safe because is_sending,
+ * which is changed under the mutex only, says who may start the next one. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "list.h"
+#include "rpc_stream_internal.h"
+
+struct rpc_message *rpc_message_new(size_t n)
+{
+    struct rpc_message *m = malloc(sizeof(*m));
+    if (!m)
+        return NULL;
+    m->next = NULL;
+    m->slice = grpc_slice_malloc(n);
+    return m;
+}
+
+uint8_t *rpc_message_bytes(struct rpc_message *m)
+{
+    return GRPC_SLICE_START_PTR(m->slice);
+}
+
+void rpc_message_set_length(struct rpc_message *m, size_t n)
+{
+    assert(n <= GRPC_SLICE_LENGTH(m->slice));
+    GRPC_SLICE_SET_LENGTH(m->slice, n);
+}
+
+struct rpc_message *rpc_message_free(struct rpc_message *m)
+{
+    if (m)
+        grpc_slice_unref(m->slice);
+    free(m);
+    return NULL;
+}
+
+void rpc_messages_free(struct rpc_message *first)
+{
+    while (first) {
+        struct rpc_message *next = first->next;
+        rpc_message_free(first);
+        first = next;
+    }
+}
+
+struct outgoing {
+    struct rpc_message *message; /* NULL: the end */
+    bool has_more;
+};
+
+/* Under the mutex, by whoever may start the next send. False: there is nothing to send. */
+static bool take_outgoing(struct rpc_stream_shared *sh, struct outgoing *ret)
+{
+    struct rpc_message *m = sh->first;
+    if (m) {
+        sh->first = m->next;
+        if (!sh->first)
+            sh->last = NULL;
+    } else if (sh->send_end == RPC_SEND_CLOSE_WANTED) {
+        sh->send_end = RPC_SEND_CLOSE_STARTED;
+    } else {
+        return false;
+    }
+    /* What is queued now leaves behind this one without any event from outside, or never together with it (break_send):
+     * so a message sent with the hint is always followed by one without, by the end of the stream, or by its death. */
+    *ret = (struct outgoing){.message = m, .has_more = sh->first != NULL};
+    return true;
+}
+
+static void start_message(struct rpc_stream *s, const struct outgoing *out)
+{
+    struct rpc_message *m = out->message;
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&m->slice, 1);
+    s->sending_bytes = GRPC_SLICE_LENGTH(m->slice);
+    rpc_message_free(m);
+    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE, .flags = out->has_more ? GRPC_WRITE_BUFFER_HINT : 0};
+    op.data.send_message.send_message = buffer;
+    rpc_op_start(&s->send_op, s->call, &op, 1);
+    grpc_byte_buffer_destroy(buffer); /* the core has taken the slices out of it */
+}
+
+static void start_end(struct rpc_stream *s)
+{
+    s->sending_bytes = 0;
+    if (!s->is_server) {
+        grpc_op op = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+        rpc_op_start(&s->send_op, s->call, &op, 1);
+        return;
+    }
+    /* Written before CLOSE_WANTED and never after it. */
+    const char *text = s->shared.finish_text;
+    grpc_slice details = grpc_slice_from_copied_string(text ? text : "");
+    grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    op.data.send_status_from_server.status = (grpc_status_code)s->shared.finish_status;
+    op.data.send_status_from_server.status_details = text ? &details : NULL;
+    rpc_op_start(&s->send_op, s->call, &op, 1);
+    grpc_slice_unref(details);
+}
+
+static void start_outgoing(struct rpc_stream *s, const struct outgoing *out)
+{
+    if (out->message)
+        start_message(s, out);
+    else
+        start_end(s);
+}
+
+/* Under the mutex. */
+static void check_low_mark(struct rpc_stream *s)
+{
+    struct rpc_stream_shared *sh = &s->shared;
+    if (!sh->is_above_mark || s->queued_bytes > sh->low_mark)
+        return;
+    sh->is_above_mark = false;
+    if (sh->send_end == RPC_SEND_BROKEN)
+        return; /* the end follows */
+    sh->is_drain_due = true;
+    rpc_stream_post(s);
+}
+
+void rpc_stream_send_done(struct rpc_op *op, bool is_ok)
+{
+    struct rpc_stream *s = container_of(op, struct rpc_stream, send_op);
+    struct outgoing out;
+    struct rpc_message *dropped = NULL;
+    struct rpc_stream_shared *sh = rpc_stream_lock(s);
+    s->queued_bytes -= s->sending_bytes;
+    if (!is_ok)
+        dropped = rpc_stream_break_send(s);
+    bool has_next = take_outgoing(sh, &out);
+    sh->is_sending = has_next;
+    check_low_mark(s);
+    rpc_stream_unlock(s);
+    rpc_messages_free(dropped);
+    if (has_next)
+        start_outgoing(s, &out);
+    else
+        rpc_stream_unref(s);
+}
+
+struct rpc_message *rpc_stream_break_send(struct rpc_stream *s)
+{
+    struct rpc_stream_shared *sh = &s->shared;
+    struct rpc_message *first = sh->first;
+    for (struct rpc_message *m = first; m; m = m->next)
+        s->queued_bytes -= GRPC_SLICE_LENGTH(m->slice);
+    sh->first = sh->last = NULL;
+    sh->send_end = RPC_SEND_BROKEN;
+    return first;
+}
+
+/* --- From the owner */
+
+/* Under the mutex, which it gives back: start what is due, unless something is in flight already. */
+static void unlock_and_start(struct rpc_stream *s)
+{
+    struct outgoing out;
+    bool is_due = !s->shared.is_sending && take_outgoing(&s->shared, &out);
+    if (is_due)
+        s->shared.is_sending = true;
+    rpc_stream_unlock(s);
+    if (!is_due)
+        return;
+    rpc_stream_ref(s);
+    start_outgoing(s, &out);
+}
+
+void rpc_stream_send(struct rpc_stream *s, struct rpc_message *m)
+{
+    struct rpc_stream_shared *sh = rpc_stream_lock(s);
+    if (sh->send_end != RPC_SEND_OPEN) {
+        rpc_stream_unlock(s);
+        rpc_message_free(m);
+        return;
+    }
+    if (sh->last)
+        sh->last->next = m;
+    else
+        sh->first = m;
+    sh->last = m;
+    s->queued_bytes += GRPC_SLICE_LENGTH(m->slice);
+    if (s->queued_bytes > sh->low_mark)
+        sh->is_above_mark = true;
+    unlock_and_start(s);
+}
+
+size_t rpc_stream_queued_bytes(const struct rpc_stream *s)
+{
+    return atomic_load_explicit(&s->queued_bytes, memory_order_relaxed);
+}
+
+void rpc_stream_set_low_mark(struct rpc_stream *s, size_t bytes)
+{
+    rpc_stream_lock(s);
+    s->shared.low_mark = bytes;
+    rpc_stream_unlock(s);
+}
+
+void rpc_stream_half_close(struct rpc_stream *s)
+{
+    assert(!s->is_server);
+    struct rpc_stream_shared *sh = rpc_stream_lock(s);
+    if (sh->send_end == RPC_SEND_OPEN)
+        sh->send_end = RPC_SEND_CLOSE_WANTED;
+    unlock_and_start(s);
+}
+
+void rpc_stream_send_status(struct rpc_stream *s, int status, char *text)
+{
+    struct rpc_stream_shared *sh = rpc_stream_lock(s);
+    if (sh->send_end == RPC_SEND_OPEN) {
+        sh->send_end = RPC_SEND_CLOSE_WANTED;
+        sh->finish_status = status;
+        sh->finish_text = text;
+        text = NULL;
+    }
+    unlock_and_start(s);
+    free(text);
+}
