@@ -1,0 +1,281 @@
+/* See config.h. The life of a load: slots for all rows, the sources into the slots, the slots into the program's
+ * struct. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_loader.h"
+#include "config_value.h"
+#include "err.h"
+
+static int config_out_of_memory(void)
+{
+    return err_set(-ENOMEM, "out of memory");
+}
+
+/* FIRST (may be NULL) and the rows of TABLES. */
+static int config_slots_init(struct config_slots *s, const struct config_row *first, const struct config_table *tables,
+                             size_t n_tables)
+{
+    size_t count = first ? 1 : 0;
+    for (size_t i = 0; i < n_tables; i++)
+        count += tables[i].n_rows;
+    s->slots = calloc(count ? count : 1, sizeof(*s->slots));
+    if (!s->slots)
+        return config_out_of_memory();
+    if (first)
+        s->slots[s->count++].row = first;
+    for (size_t i = 0; i < n_tables; i++) {
+        for (size_t j = 0; j < tables[i].n_rows; j++)
+            s->slots[s->count++] = (struct config_slot){.row = &tables[i].rows[j], .offset = tables[i].offset};
+    }
+    return 0;
+}
+
+static void config_slots_deinit(struct config_slots *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        config_list_free(&s->slots[i].texts);
+        free(s->slots[i].origin);
+    }
+    free(s->slots);
+    *s = (struct config_slots){.slots = NULL};
+}
+
+static int config_loader_init(struct config_loader *l, const struct config_program *program)
+{
+    const struct config_listeners *ls = program->listeners;
+    *l = (struct config_loader){.program = program};
+    int r = config_slots_init(&l->options, NULL, program->tables, program->n_tables);
+    if (r < 0 || !ls)
+        return r;
+    l->listen_row = (struct config_row){
+        .name = "listen",
+        .kind = CONFIG_LIST,
+        .size = sizeof(struct config_list),
+        .default_text = ls->default_url,
+        .argument = "URL",
+        .help = "accept MQTT clients here: mqtt://HOST:PORT, unix:/PATH",
+        .check = ls->check_url,
+    };
+    l->url_row = (struct config_row){
+        .name = "url", .kind = CONFIG_STRING, .offset = ls->url_offset, .size = sizeof(char *), .check = ls->check_url};
+    return config_slots_init(&l->listener, &l->listen_row, ls->tables, ls->n_tables);
+}
+
+static void config_loader_deinit(struct config_loader *l)
+{
+    config_slots_deinit(&l->options);
+    config_slots_deinit(&l->listener);
+    for (size_t i = 0; i < l->n_entries; i++)
+        config_slots_deinit(&l->entries[i]);
+    free(l->entries);
+}
+
+struct config_slots *config_loader_add_entry(struct config_loader *l)
+{
+    struct config_slots *entries = realloc(l->entries, (l->n_entries + 1) * sizeof(*entries));
+    if (!entries)
+        return NULL;
+    l->entries = entries;
+    struct config_slots *entry = &entries[l->n_entries];
+    *entry = (struct config_slots){.slots = NULL};
+    const struct config_listeners *ls = l->program->listeners;
+    if (config_slots_init(entry, &l->url_row, ls->tables, ls->n_tables) < 0)
+        return NULL;
+    l->n_entries++;
+    return entry;
+}
+
+struct config_slot *config_slots_find(const struct config_slots *slots, const char *name)
+{
+    for (size_t i = 0; i < slots->count; i++) {
+        if (strcmp(slots->slots[i].row->name, name) == 0)
+            return &slots->slots[i];
+    }
+    return NULL;
+}
+
+struct config_slot *config_loader_find(const struct config_loader *l, const char *name)
+{
+    struct config_slot *slot = config_slots_find(&l->options, name);
+    return slot ? slot : config_slots_find(&l->listener, name);
+}
+
+static int config_slot_keep(struct config_slot *slot, const struct config_said *said)
+{
+    char *origin = strdup(said->origin);
+    if (!origin)
+        return config_out_of_memory();
+    free(slot->origin);
+    slot->origin = origin;
+    /* Given again on the command line, a list grows and anything else is replaced. */
+    if (slot->source != said->source || slot->row->kind != CONFIG_LIST)
+        config_list_free(&slot->texts);
+    slot->source = said->source;
+    for (size_t i = 0; i < said->count; i++) {
+        int r = config_list_add(&slot->texts, said->texts[i], strlen(said->texts[i]));
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int config_slot_set(struct config_slot *slot, const struct config_said *said)
+{
+    const char *variable = said->source == CONFIG_FROM_ENVIRONMENT ? said->origin : NULL;
+    for (size_t i = 0; i < said->count; i++) {
+        int r = config_value_check(slot->row, said->texts[i], variable);
+        if (r < 0)
+            return err_context(r, "%s", said->origin);
+    }
+    return slot->source > said->source ? 0 : config_slot_keep(slot, said);
+}
+
+int config_give(struct config_loader *l, const char *name, const char *text)
+{
+    struct config_slot *slot = config_loader_find(l, name);
+    if (!slot)
+        return err_set(-EINVAL, "there is no option --%s", name);
+    char origin[128];
+    snprintf(origin, sizeof(origin), "--%s", name);
+    return config_slot_set(
+        slot, &(struct config_said){.source = CONFIG_FROM_ARGUMENTS, .origin = origin, .texts = &text, .count = 1});
+}
+
+int config_refuse(const struct config_loader *l, const char *name, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    const struct config_slot *slot = config_loader_find(l, name);
+    return err_set(-EINVAL, "%s: %s", slot && slot->origin ? slot->origin : name, text);
+}
+
+bool config_is_given(const struct config_loader *l, const char *name)
+{
+    const struct config_slot *slot = config_loader_find(l, name);
+    return slot && slot->source != CONFIG_FROM_DEFAULT;
+}
+
+/* What SLOT says, or the default of its row, into the struct at BASE. */
+static int config_slot_apply(const struct config_slot *slot, void *base)
+{
+    const struct config_row *row = slot->row;
+    void *field = (char *)base + slot->offset + row->offset;
+    int r = 0;
+    if (slot->source == CONFIG_FROM_DEFAULT && row->default_text) {
+        r = config_value_parse(row, row->default_text, NULL, field);
+        return err_context(r, "default of %s", row->name);
+    }
+    const char *variable = slot->source == CONFIG_FROM_ENVIRONMENT ? slot->origin : NULL;
+    for (size_t i = 0; r == 0 && i < slot->texts.count; i++)
+        r = config_value_parse(row, slot->texts.items[i], variable, field);
+    return err_context(r, "%s", row->name);
+}
+
+/* One listener: ENTRY is NULL for a URL of `listen`. */
+static int config_apply_listener(const struct config_loader *l, const char *url, const struct config_slots *entry,
+                                 void *item)
+{
+    int r = config_value_parse(&l->url_row, url, NULL, (char *)item + l->url_row.offset);
+    for (size_t i = 1; r == 0 && i < l->listener.count; i++) {
+        const struct config_slot *of_all = &l->listener.slots[i];
+        const struct config_slot *own = entry ? &entry->slots[i] : of_all;
+        const bool is_own = own->source != CONFIG_FROM_DEFAULT && of_all->source <= CONFIG_FROM_FILE;
+        r = config_slot_apply(is_own ? own : of_all, item);
+    }
+    return r;
+}
+
+static int config_apply_listeners(const struct config_loader *l, void *target)
+{
+    const struct config_listeners *ls = l->program->listeners;
+    const struct config_slot *listen = &l->listener.slots[0];
+    const bool is_default = listen->source == CONFIG_FROM_DEFAULT && l->n_entries == 0 && ls->default_url;
+    const size_t n_urls = is_default ? 1 : listen->texts.count;
+    struct config_items *items = (struct config_items *)(void *)((char *)target + ls->offset);
+    items->items = calloc(n_urls + l->n_entries + 1, ls->item_size);
+    if (!items->items)
+        return config_out_of_memory();
+    items->count = n_urls + l->n_entries;
+    int r = 0;
+    char *item = items->items;
+    for (size_t i = 0; r == 0 && i < n_urls; i++, item += ls->item_size)
+        r = config_apply_listener(l, is_default ? ls->default_url : listen->texts.items[i], NULL, item);
+    for (size_t i = 0; r == 0 && i < l->n_entries; i++, item += ls->item_size)
+        r = config_apply_listener(l, l->entries[i].slots[0].texts.items[0], &l->entries[i], item);
+    return r;
+}
+
+static int config_apply(const struct config_loader *l, void *target)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < l->options.count; i++)
+        r = config_slot_apply(&l->options.slots[i], target);
+    if (r == 0 && l->program->listeners)
+        r = config_apply_listeners(l, target);
+    if (r == 0 && l->program->check)
+        r = l->program->check(l, target);
+    return r;
+}
+
+static int config_run(struct config_loader *l, int argc, char *const *argv, void *target)
+{
+    int r = config_read_arguments(l, argc, argv);
+    if (r == 0)
+        r = config_read_environment(l);
+    if (r == 0 && l->file)
+        r = config_read_file(l);
+    if (r == 0)
+        r = config_apply(l, target);
+    if (r == 0 && l->is_check_only) {
+        printf("%s: the configuration is valid\n", l->program->name);
+        r = CONFIG_DONE;
+    }
+    return r;
+}
+
+int config_load(const struct config_program *program, int argc, char *const *argv, void *target)
+{
+    struct config_loader l;
+    int r = config_loader_init(&l, program);
+    if (r == 0)
+        r = config_run(&l, argc, argv, target);
+    if (r != 0)
+        config_free(program, target);
+    config_loader_deinit(&l);
+    return r;
+}
+
+static void config_free_tables(const struct config_table *tables, size_t n_tables, void *base)
+{
+    for (size_t i = 0; i < n_tables; i++) {
+        for (size_t j = 0; j < tables[i].n_rows; j++) {
+            const struct config_row *row = &tables[i].rows[j];
+            config_value_free(row, (char *)base + tables[i].offset + row->offset);
+        }
+    }
+}
+
+void config_free(const struct config_program *program, void *target)
+{
+    config_free_tables(program->tables, program->n_tables, target);
+    const struct config_listeners *ls = program->listeners;
+    if (!ls)
+        return;
+    struct config_items *items = (struct config_items *)(void *)((char *)target + ls->offset);
+    for (size_t i = 0; i < items->count; i++) {
+        char *item = (char *)items->items + i * ls->item_size;
+        free(*(char **)(void *)(item + ls->url_offset));
+        config_free_tables(ls->tables, ls->n_tables, item);
+    }
+    free(items->items);
+    *items = (struct config_items){.items = NULL};
+}

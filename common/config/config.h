@@ -1,0 +1,131 @@
+/* Options: tables that modules declare next to their functions, composed by a program, filled from four sources.
+ *
+ *   one row  ->  YAML key, --long-option, PREFIX_VARIABLE, the line in --help, the check and its error message
+ *
+ *   command line  >  environment  >  file  >  default          a higher source replaces a list as a whole
+ *
+ *     static const struct config_row limits_rows[] = {
+ *         {.name = "connect-timeout", .kind = CONFIG_DURATION, CONFIG_FIELD(struct limits_options, connect_timeout_ms),
+ *          .default_text = "10s", .help = "time for CONNECT to arrive"},
+ *     };
+ *     static const struct config_table tables[] = {
+ *         {"Limits", CONFIG_ROWS(limits_rows), offsetof(struct rp_options, limits)},
+ *     };
+ *
+ * In a file nested mappings join with a hyphen (`mqtt: {url: x}` is mqtt-url) and `listeners:` is a list of entries,
+ * see struct config_listeners. Lists in the environment are separated by commas; an empty variable counts as not set.
+ *
+ * The file is read by libyaml itself instead of libcyaml: the rows of one table have to serve command line, environment
+ * and file alike, and libyaml gives the line of each node. config_load() may be called again, for a reload. One thread
+ * at a time. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_kind {
+    CONFIG_FLAG,     /* bool:               --name, --no-name */
+    CONFIG_INT,      /* int64_t */
+    CONFIG_SIZE,     /* uint64_t, bytes:    16M */
+    CONFIG_DURATION, /* uint64_t, ms:       10s */
+    CONFIG_STRING,   /* char *, owned;      NULL without default and value */
+    CONFIG_LIST,     /* struct config_list, owned: may be given several times */
+    CONFIG_CHOICE,   /* int:                index in `choices` */
+    CONFIG_CUSTOM,   /* plain data, made by `parse` */
+};
+
+struct config_list {
+    char **items;
+    size_t count;
+};
+
+/* 0 or negative with err_text(). */
+typedef int config_check_fn(const char *text);
+/* VARIABLE: the environment variable that TEXT comes from, else NULL. RET_FIELD holds nothing that needs freeing. */
+typedef int config_parse_fn(const char *text, const char *variable, void *ret_field);
+
+struct config_row {
+    const char *name; /* as in the file: "connect-timeout" */
+    enum config_kind kind;
+    size_t offset, size;      /* CONFIG_FIELD() */
+    const char *default_text; /* as a person would write it; NULL: false, 0, NULL, empty */
+    const char *argument;     /* in --help; NULL: N, S, D, TEXT or the choices */
+    const char *help;
+    int64_t min, max;           /* of INT, SIZE, DURATION; max 0: no upper bound */
+    const char *const *choices; /* of CHOICE; ends with NULL */
+    config_check_fn *check;     /* of STRING and each text of a LIST; may be NULL */
+    config_parse_fn *parse;     /* of CUSTOM */
+    const char *also_env[2];    /* further variables, looked at in this order when PREFIX_NAME is not set */
+    bool is_secret;             /* no message shows the value */
+};
+
+#define CONFIG_FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define CONFIG_ROWS(rows)          (rows), sizeof(rows) / sizeof((rows)[0])
+
+struct config_table {
+    const char *title; /* heading in --help */
+    const struct config_row *rows;
+    size_t n_rows;
+    size_t offset; /* of the struct that the rows are about, in the program's options (or in a listener's) */
+};
+
+/* What several listeners share and may differ in. The program gets an array: one element for each URL of `--listen` and
+ * of the file's `listen`, and one for each entry of the file's `listeners`, which adds `url` and any option of `tables`
+ * for itself:
+ *
+ *     tls-cert: a.pem                                    # all listeners
+ *     listeners:
+ *       - {url: "mqtts://:8883"}
+ *       - {url: "mqtts://:8884", tls-cert: b.pem}        # beats the file's own value; environment and command line
+ * beat both */
+struct config_listeners {
+    size_t offset;           /* of struct config_items in the program's options */
+    size_t item_size;        /* an element */
+    size_t url_offset;       /* char * in the element, owned */
+    const char *default_url; /* the one listener when there is no other; NULL: none */
+    config_check_fn *check_url;
+    const struct config_table *tables; /* options of one listener; NULL when there are none */
+    size_t n_tables;
+};
+
+struct config_items {
+    void *items;
+    size_t count;
+};
+
+struct config_loader;
+
+struct config_program {
+    const char *name; /* "r-proxy" */
+    const char *version;
+    const char *env_prefix; /* "RPROXY_" */
+    const char *summary;    /* a sentence for --help */
+    const struct config_table *tables;
+    size_t n_tables;
+    const struct config_listeners *listeners; /* NULL: none */
+    const char *positional_help;              /* "[LISTEN_PORT HOST:PORT]"; NULL with `positional` */
+    /* Turns words that are no options into options, by config_give(). NULL: such words are refused. */
+    int (*positional)(struct config_loader *l, size_t count, char *const *words);
+    /* What no single row can check; refuses by config_refuse(). May be NULL. */
+    int (*check)(const struct config_loader *l, const void *target);
+    void (*warn)(const char *text); /* NULL: to stderr */
+};
+
+enum { CONFIG_DONE = 1 }; /* --help, --version or a good --check-config: printed, the program ends with status 0 */
+
+/* Fill TARGET (zeroed by the caller). 0, CONFIG_DONE, or negative with err_text() naming file, line and key. Strings in
+ * TARGET belong to it until config_free(); unless the result is 0 it holds nothing. */
+int config_load(const struct config_program *program, int argc, char *const *argv, void *target);
+void config_free(const struct config_program *program, void *target);
+
+/* From `positional`: as if `--NAME TEXT` stood on the command line. 0 or negative with err_text(). */
+int config_give(struct config_loader *l, const char *name, const char *text);
+/* From `check`: -EINVAL, with a text that says where the option NAME comes from. */
+int config_refuse(const struct config_loader *l, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* From `check`: whether any source but the default gave NAME. */
+bool config_is_given(const struct config_loader *l, const char *name);
+
+#endif
