@@ -126,11 +126,13 @@ END_TEST
 
 START_TEST(metadata_is_seen_by_the_other_side)
 {
-    struct end *server = connect_ends();
+    end_open(&client, &rig);
+    ck_assert_ptr_null(rpc_stream_metadata(client.stream, "x-server")); /* not before on_headers */
+    RIG_RUN_UNTIL(&rig, rig.n_arrived == 1);
+    const struct end *server = &rig.ends[0];
     ck_assert_str_eq(rpc_stream_metadata(server->stream, "session-id"), "s-1");
     ck_assert_str_eq(rpc_stream_metadata(server->stream, "x-empty"), "");
     ck_assert_ptr_null(rpc_stream_metadata(server->stream, "absent"));
-    ck_assert_ptr_null(rpc_stream_metadata(client.stream, "x-server")); /* not known yet */
     RIG_RUN_UNTIL(&rig, client.n_headers == 1);
     ck_assert_str_eq(rpc_stream_metadata(client.stream, "x-server"), "yes");
     const char *first = rpc_stream_metadata(client.stream, "x-server");
