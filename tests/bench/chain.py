@@ -1,0 +1,238 @@
+"""Start and stop what stands between the load generator and the broker, and the broker itself.
+
+A chain is a broker and the commands of a peer, each on free ports of the loopback interface, in a folder of its own for
+configuration and output. Nothing is shared between two chains, so that one measurement can't spoil the next.
+"""
+
+import json
+import os
+import resource
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+START_LIMIT_S = 15
+NULL_BROKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "null_broker.py")
+
+
+class ChainError(Exception):
+    pass
+
+
+def raise_descriptor_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+MOSQUITTO_CONF = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+log_type error
+# Nothing may be dropped here: what is missing at the end was lost on the way.
+max_queued_messages 0
+max_inflight_messages 1000
+set_tcp_nodelay {nodelay}
+"""
+
+HAPROXY_CONF = """\
+global
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen hop
+  bind 127.0.0.1:{listen_port}
+  server next 127.0.0.1:{next_port}
+"""
+
+
+class Peer:
+    """A name and commands in starting order, from the broker outwards. In a command are replaced:
+
+    {listen} {listen_port}   where the load generator will connect
+    {link} {link_port}       between the two programs of the chain
+    {broker} {broker_port}   where the broker listens
+    {dir}                    an empty folder
+
+    {listen}, {link} and {broker} are HOST:PORT.
+    """
+
+    def __init__(self, name, commands):
+        self.name = name
+        self.commands = commands
+
+    @classmethod
+    def parse(cls, text):
+        name, equals, commands = text.partition("=")
+        commands = [c.strip() for c in commands.split(";") if c.strip()]
+        if not name or not equals or not commands:
+            raise ChainError(f"peer '{text}': is not NAME=COMMAND;COMMAND")
+        for command in commands:
+            shlex.split(command)
+        return cls(name, commands)
+
+    def prepare(self, ports, folder):
+        """The commands as argument lists."""
+        values = {"dir": folder}
+        for name, port in ports.items():
+            values[name] = f"127.0.0.1:{port}"
+            values[f"{name}_port"] = port
+        try:
+            return [[part.format(**values) for part in shlex.split(command)] for command in self.commands]
+        except (KeyError, IndexError) as e:
+            raise ChainError(f"peer {self.name}: {e} is not among {', '.join(values)}") from None
+
+
+class Direct(Peer):
+    """Nothing between."""
+
+    def __init__(self):
+        super().__init__("direct", [])
+
+
+class Haproxy(Peer):
+    """Two haproxy in TCP mode, one thread each: what carrying bytes through two programs costs at least."""
+
+    def __init__(self):
+        super().__init__("haproxy", [None, None])
+
+    def prepare(self, ports, folder):
+        commands = []
+        for name, listen, after in (("near", "link", "broker"), ("far", "listen", "link")):
+            path = os.path.join(folder, f"{name}.cfg")
+            with open(path, "w") as f:
+                f.write(HAPROXY_CONF.format(listen_port=ports[listen], next_port=ports[after]))
+            commands.append(["haproxy", "-db", "-f", path])
+        return commands
+
+
+class Chain:
+    """Use as a context manager. `broker_command` None = mosquitto; else a template with {port} and {dir}."""
+
+    def __init__(self, peer, broker_command=None, nodelay=False):
+        self.peer = peer
+        self.broker_command = broker_command
+        self.nodelay = nodelay
+        self.processes = []  # (label, Popen), the broker first
+
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp(prefix="bench-")
+        self.ports = {name: free_port() for name in ("broker", "link", "listen")}
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+    def start(self):
+        self.spawn("broker", self.broker_argv())
+        self.wait_for_port("broker")
+        stages = self.peer.prepare(self.ports, self.folder)
+        for number, argv in enumerate(stages, 1):
+            self.spawn(f"p{number}", argv)
+            # All but the last listen on the link, the last where clients connect.
+            self.wait_for_port("listen" if number == len(stages) else "link")
+        if not stages:
+            self.ports["listen"] = self.ports["broker"]
+
+    def broker_argv(self):
+        if self.broker_command:
+            values = {"port": self.ports["broker"], "dir": self.folder}
+            return [part.format(**values) for part in shlex.split(self.broker_command)]
+        path = os.path.join(self.folder, "mosquitto.conf")
+        with open(path, "w") as f:
+            f.write(MOSQUITTO_CONF.format(port=self.ports["broker"], nodelay="true" if self.nodelay else "false"))
+        return [shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto", "-c", path]
+
+    def spawn(self, label, argv):
+        with open(os.path.join(self.folder, f"{label}.log"), "wb") as out:
+            try:
+                process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            except OSError as e:
+                raise ChainError(f"{self.peer.name}: {argv[0]}: {e.strerror}") from None
+        self.processes.append((label, process))
+
+    def wait_for_port(self, name):
+        """The programs say nothing when they are ready, so ask again and again."""
+        label, process = self.processes[-1]
+        limit = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < limit:
+            if process.poll() is not None:
+                raise ChainError(f"{self.peer.name}: {label} has ended with {process.returncode}: {self.last_words(label)}")
+            try:
+                socket.create_connection(("127.0.0.1", self.ports[name]), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise ChainError(f"{self.peer.name}: {label} does not listen on port {self.ports[name]}: {self.last_words(label)}")
+
+    def last_words(self, label):
+        with open(os.path.join(self.folder, f"{label}.log"), errors="replace") as f:
+            return f.read()[-300:].strip().replace("\n", " | ") or "(no output)"
+
+    def dead(self):
+        """Labels of programs that should run and do not."""
+        return [label for label, process in self.processes if process.poll() is not None]
+
+    def stop(self):
+        for _, process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.ports['listen']}"
+
+    def pid_arguments(self):
+        return [f"--pid={label}={process.pid}" for label, process in self.processes]
+
+
+def load(program, url, arguments, limit_s=300):
+    """Run the load generator; its JSON report, with `exit_code` added. A run without report is a ChainError."""
+    argv = [program, "--url", url, "--json", *arguments]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        raise ChainError(f"{' '.join(argv)}: still running after {limit_s} s") from None
+    except OSError as e:
+        raise ChainError(f"{program}: {e.strerror}") from None
+    if not done.stdout:
+        raise ChainError(f"{' '.join(argv)}: exit code {done.returncode}: {done.stderr.strip()}")
+    report = json.loads(done.stdout)
+    report["exit_code"] = done.returncode
+    return report
+
+
+def serves(program, url, limit_s):
+    """Does a message of a new client pass within LIMIT_S?"""
+    report = load(program, url, ["--count=1", f"--timeout={limit_s}", f"--connect-timeout={limit_s}", f"--drain={limit_s}"])
+    return report["clean"]
+
+
+def wait_until_served(program, chain):
+    """A chain may listen before its own connections are up."""
+    limit = time.monotonic() + START_LIMIT_S
+    while not serves(program, chain.url, 2):
+        if chain.dead() or time.monotonic() > limit:
+            ended = f"; ended: {', '.join(chain.dead())}" if chain.dead() else ""
+            raise ChainError(f"{chain.peer.name}: no message passes{ended}")
+        time.sleep(0.05)
