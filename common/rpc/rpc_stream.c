@@ -352,6 +352,11 @@ const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key)
     return rpc_metadata_find(&s->metadata, key, (struct rpc_metadata_text **)&s->loop.texts);
 }
 
+struct mailbox *rpc_stream_mailbox(const struct rpc_stream *s)
+{
+    return s->mailbox;
+}
+
 const char *rpc_stream_peer(const struct rpc_stream *s)
 {
     struct rpc_stream *cache = (struct rpc_stream *)s;

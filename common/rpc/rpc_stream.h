@@ -71,6 +71,8 @@ int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata,
 const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key);
 /* "ipv4:10.0.0.8:50122". Valid as long as the stream. */
 const char *rpc_stream_peer(const struct rpc_stream *s);
+/* The mailbox of the loop that owns it. */
+struct mailbox *rpc_stream_mailbox(const struct rpc_stream *s);
 
 /* A message to fill: room for N bytes at rpc_message_bytes(). NULL if memory is short. */
 struct rpc_message *rpc_message_new(size_t n);
