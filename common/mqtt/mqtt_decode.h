@@ -33,7 +33,8 @@ struct mqtt_decoder {
  * mqtt_version. MAX_PACKET_BYTES 0: no limit but MQTT's own. */
 void mqtt_decoder_init(struct mqtt_decoder *d, uint8_t version, uint32_t max_packet_bytes);
 
-/* Take one packet from the front of INPUT. Returns enum mqtt_decode_result. */
+/* Take one packet from the front of INPUT. Returns enum mqtt_decode_result. *RET_PACKET may be written in any case and
+ * means something after MQTT_DECODE_OK: what its type and version have is set, the rest of the union is not. */
 int mqtt_decoder_feed(struct mqtt_decoder *d, struct cursor *input, struct mqtt_packet *ret_packet);
 
 /* After MORE: length of the packet that has begun, from the cursor on; 0 while that is unknown. Claimed by a stranger:

@@ -21,19 +21,4 @@ size_t mqtt_encode(const struct mqtt_packet *p, uint8_t *dst);
  * mqtt_encode_size(P) - P->publish.payload.len bytes. Returns how many were written. */
 size_t mqtt_encode_publish_head(const struct mqtt_packet *p, uint8_t *dst);
 
-/* Bytes of VALUE <= MQTT_VARINT_MAX as Variable Byte Integer (section 1.5.5): 1 to 4. */
-static inline size_t mqtt_encode_varint_size(uint32_t value)
-{
-    return value < 128 ? 1 : value < 16384 ? 2 : value < 2097152 ? 3 : 4;
-}
-
-/* Returns the byte behind. */
-static inline uint8_t *mqtt_encode_varint(uint8_t *dst, uint32_t value)
-{
-    for (; value >= 128; value >>= 7)
-        *dst++ = (uint8_t)(value | 0x80);
-    *dst++ = (uint8_t)value;
-    return dst;
-}
-
 #endif

@@ -56,7 +56,6 @@ enum mqtt_property_id {
 enum {
     MQTT_PROPERTY_COUNT = 27,
     MQTT_PROPERTY_ID_END = 0x2B, /* one above the highest id */
-    MQTT_VARINT_MAX = 268435455,
 };
 
 enum mqtt_property_type {
@@ -83,11 +82,14 @@ struct mqtt_property {
 
 /* One row of the table. */
 struct mqtt_property_info {
-    const char *name;    /* "Receive Maximum", as the standard writes it; NULL in rows that are no property */
-    uint8_t type;        /* enum mqtt_property_type */
-    uint16_t places;     /* bit (1 << where) for each packet type and for MQTT_WILL */
-    uint16_t repeatable; /* likewise: where it may come more than once */
-    uint32_t min, max;   /* of numbers */
+    const char *name;     /* "Receive Maximum", as the standard writes it; NULL in rows that are no property */
+    uint8_t type;         /* enum mqtt_property_type */
+    uint16_t places;      /* bit (1 << where) for each packet type and for MQTT_WILL */
+    uint16_t repeatable;  /* likewise: where it may come more than once */
+    uint32_t min, max;    /* of numbers */
+    uint8_t range_reason; /* what a number outside is */
+    /* Constant texts of the three faults, with the name in them. */
+    const char *misplaced_text, *twice_text, *range_text;
 };
 
 /* The row of ID. Never NULL: for what is no property it has the type MQTT_PROPERTY_TYPE_NONE and no places. */

@@ -76,6 +76,14 @@ struct mqtt_fault {
     const char *text; /* a constant: "MQTT-3.3.2-2: topic name holds a wildcard" */
 };
 
+/* Fill *F and return 1, the outcome "refused" of every judge (MQTT_CHECK_BAD, MQTT_RULES_CLOSE). */
+static inline int mqtt_fault_set(struct mqtt_fault *f, uint8_t reason, const char *text)
+{
+    f->reason = reason;
+    f->text = text;
+    return 1;
+}
+
 /* "malformed_packet": for metrics, options and logs that machines read. "unknown" if there is no such code. */
 const char *mqtt_reason_name(uint8_t reason);
 /* "Malformed Packet", as the standard writes it. Type decides what 0x00 means ("Normal disconnection"). Never NULL. */

@@ -9,6 +9,9 @@
 
 #include "mqtt_packet.h"
 
+/* The quick yes for nearly every topic name: all ASCII, no U+0000, no wildcard. No says nothing yet. Empty is simple.
+ */
+bool mqtt_topic_is_simple(struct mqtt_bytes topic);
 /* Whether TOPIC has "+" or "#" anywhere. */
 bool mqtt_topic_has_wildcard(struct mqtt_bytes topic);
 /* At least one byte and no wildcard: MQTT-4.7.0-1, MQTT-4.7.3-1. */
