@@ -44,6 +44,8 @@ static void *worker_main(void *arg)
         return NULL;
     loop_run(t->worker.loop);
     t->pool->calls->deinit(&t->worker, t->pool->arg);
+    t->worker.mailbox = mailbox_free(t->worker.mailbox);
+    loop_run(t->worker.loop); /* connections that still write out their last bytes */
     return NULL;
 }
 

@@ -1,0 +1,38 @@
+/* The few packets that a proxy makes or changes itself: refusals, farewells, acknowledgements of what it had to drop,
+ * and a lower Maximum Packet Size.
+ *
+ * The packet points into the struct that holds it, so that struct stays where it is until the packet has been encoded.
+ */
+#ifndef MQTT_COMPOSE_H
+#define MQTT_COMPOSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mqtt_packet.h"
+
+enum { MQTT_COMPOSE_TEXT_MAX = 240 }; /* longer reason strings are cut */
+
+struct mqtt_reply {
+    struct mqtt_packet packet;
+    uint8_t properties[MQTT_COMPOSE_TEXT_MAX + 8];
+};
+
+/* CONNACK that refuses: v5 with REASON and, if TEXT is not NULL, a Reason String; 3.x with the return code that fits.
+ * False if 3.x has none that fits: the connection is then closed without a word. */
+bool mqtt_reply_connack(struct mqtt_reply *ret, uint8_t version, uint8_t reason, const char *text);
+/* DISCONNECT of v5 (3.x servers send none). TEXT may be NULL. */
+void mqtt_reply_disconnect(struct mqtt_reply *ret, uint8_t reason, const char *text);
+/* PUBACK, PUBREC, PUBREL or PUBCOMP of success. */
+void mqtt_reply_ack(struct mqtt_reply *ret, uint8_t version, enum mqtt_type type, uint16_t packet_id);
+/* The same reply without its Reason String, for peers whose Maximum Packet Size it would pass
+ * (MQTT-3.2.2-19, 3.14.2-3). */
+void mqtt_reply_drop_text(struct mqtt_reply *reply);
+
+/* PACKET, a CONNECT or CONNACK of v5, shall not promise more than LIMIT bytes as Maximum Packet Size. True: it did, and
+ * now its properties lie in SCRATCH, which has room for packet->properties.wire.len + 5 bytes. False: nothing had to
+ * change. */
+bool mqtt_lower_packet_size(struct mqtt_packet *packet, uint32_t limit, uint8_t *scratch);
+
+#endif

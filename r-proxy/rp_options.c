@@ -1,0 +1,78 @@
+/* The options of r-proxy (rp_options.h). */
+#include "rp_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "err.h"
+#include "mqtt_packet.h"
+#include "url.h"
+
+static int rp_check_listen(const char *text)
+{
+    struct url url;
+    return url_parse(text, "mqtt unix", &url);
+}
+
+static const struct config_row rp_rows[] = {
+    {.name = "s-proxy",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, s_proxy),
+     .default_text = "[::1]:50516",
+     .argument = "TARGET",
+     .help = "where the s-proxy is: HOST:PORT or any gRPC name, such as dns:///fleet:50516"},
+};
+
+static const struct config_row rp_limit_rows[] = {
+    {.name = "connect-timeout",
+     .kind = CONFIG_DURATION,
+     CONFIG_FIELD(struct rp_options, connect_timeout_ms),
+     .default_text = "10s",
+     .min = 1,
+     .help = "how long a new connection may take to send its CONNECT"},
+    {.name = "max-packet-size",
+     .kind = CONFIG_SIZE,
+     CONFIG_FIELD(struct rp_options, max_packet_bytes),
+     .default_text = "0",
+     .max = MQTT_PACKET_MAX,
+     .help = "largest MQTT packet accepted from a client; 0 = what the broker says"},
+};
+
+static const struct config_table rp_tables[] = {
+    {"Tunnel", CONFIG_ROWS(rp_rows), 0},
+    {"Limits", CONFIG_ROWS(rp_limit_rows), 0},
+    PROGRAM_OPTION_TABLE,
+};
+
+static const struct config_listeners rp_listeners = {
+    .offset = offsetof(struct rp_options, listeners),
+    .item_size = sizeof(struct rp_listener_options),
+    .url_offset = offsetof(struct rp_listener_options, url),
+    .default_url = "mqtt://0.0.0.0:1883",
+    .check_url = rp_check_listen,
+};
+
+/* The form of the existing implementation: LISTEN_PORT HOST:PORT. */
+static int rp_positional(struct config_loader *l, size_t count, char *const *words)
+{
+    char listen[64];
+    if (count > 2)
+        return err_set(-EINVAL, "too many arguments: LISTEN_PORT HOST:PORT is the form without options");
+    snprintf(listen, sizeof listen, "mqtt://0.0.0.0:%s", words[0]);
+    int r = config_give(l, "listen", listen);
+    if (r >= 0 && count == 2)
+        r = config_give(l, "s-proxy", words[1]);
+    return r;
+}
+
+const struct config_program rp_config = {
+    .name = "r-proxy",
+    .version = PROJECT_VERSION,
+    .env_prefix = "RPROXY_",
+    .summary = "Accepts MQTT clients (3.1, 3.1.1, 5.0) at the edge and carries their packets over gRPC to s-proxy.",
+    .tables = rp_tables,
+    .n_tables = sizeof rp_tables / sizeof rp_tables[0],
+    .listeners = &rp_listeners,
+    .positional_help = "[LISTEN_PORT [HOST:PORT]]",
+    .positional = rp_positional,
+};

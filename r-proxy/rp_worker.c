@@ -1,0 +1,133 @@
+/* A worker of r-proxy (rp_worker.h). */
+#define LOG_MODULE LOG_R_PROXY
+#include "rp_worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conn.h"
+#include "err.h"
+#include "log.h"
+#include "mailbox.h"
+#include "rp_client.h"
+#include "rp_session.h"
+#include "rpc_channel.h"
+#include "rproxy.h"
+
+enum {
+    RP_TICK_MS = 1000,
+    RP_STALL_MS = 30000,     /* so long may buffers stay full with nothing moving before the largest holder is shed */
+    RP_KEEPALIVE_MS = 10000, /* HTTP/2 ping to s-proxy */
+    RP_KEEPALIVE_TIMEOUT_MS = 5000,
+};
+
+static void rp_worker_on_tick(struct loop_timer *timer)
+{
+    struct rp_worker *w = container_of(timer, struct rp_worker, tick);
+    byte_budget_tick(&w->budget, loop_now_ms(w->loop));
+    loop_timer_start(&w->tick, RP_TICK_MS);
+}
+
+static int rp_worker_init(struct worker *worker, void *arg)
+{
+    struct rproxy *program = arg;
+    struct rp_worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return err_set(-ENOMEM, "worker: out of memory");
+    w->program = program;
+    w->worker = worker;
+    w->loop = worker->loop;
+    w->mailbox = worker->mailbox;
+    w->options = rproxy_options(program);
+    list_init(&w->clients);
+    list_init(&w->sessions);
+    byte_budget_loop_init(&w->budget, rproxy_budget(program), &rp_client_budget_calls, RP_STALL_MS);
+    struct rpc_channel_params params = {
+        .target = w->options->s_proxy,
+        .keepalive_ms = RP_KEEPALIVE_MS,
+        .keepalive_timeout_ms = RP_KEEPALIVE_TIMEOUT_MS,
+    };
+    int r = rpc_channel_open(rproxy_cq(program), &params, &w->channel);
+    if (r >= 0)
+        r = rproxy_add_metrics(program, &w->metrics);
+    if (r < 0) {
+        w->channel = rpc_channel_close(w->channel);
+        free(w);
+        return r;
+    }
+    rpc_channel_connect(w->channel);
+    loop_timer_init(&w->tick, w->loop, rp_worker_on_tick);
+    loop_timer_start(&w->tick, RP_TICK_MS);
+    worker->object = w;
+    return 0;
+}
+
+/* The program ends: whoever is still there hears it and is closed. */
+static void rp_worker_deinit(struct worker *worker, void *arg)
+{
+    struct rp_worker *w = worker->object;
+    w->is_idle_told = true;
+    list_for_each_safe (it, tmp, &w->clients)
+        rp_client_close(list_entry(it, struct rp_client, link), MQTT_REASON_SERVER_SHUTTING_DOWN,
+                        "r-proxy has stopped");
+    list_for_each_safe (it, tmp, &w->sessions)
+        rp_session_kill(list_entry(it, struct rp_session, link));
+    loop_timer_stop(&w->tick);
+    w->channel = rpc_channel_close(w->channel);
+    rproxy_remove_metrics(w->program, &w->metrics);
+    free(w);
+}
+
+const struct worker_calls rp_worker_calls = {.init = rp_worker_init, .deinit = rp_worker_deinit};
+
+static void rp_worker_take(struct worker *worker, void *arg)
+{
+    struct rp_worker *w = worker->object;
+    struct conn_parcel *parcel = arg;
+    metric_add(&w->metrics.connections_accepted, 1);
+    metric_add(&w->metrics.connections_open, 1);
+    rp_client_new(w, parcel);
+    free(parcel);
+}
+
+void rp_worker_give(struct rp_worker *w, struct conn_parcel *parcel)
+{
+    struct conn_parcel *copy = malloc(sizeof *copy);
+    if (!copy) {
+        conn_parcel_close(parcel);
+        return;
+    }
+    *copy = *parcel;
+    atomic_fetch_add_explicit(&w->load, 1, memory_order_relaxed);
+    worker_post(w->worker, rp_worker_take, copy);
+}
+
+uint64_t rp_worker_next_number(struct rp_worker *w)
+{
+    return rproxy_next_number(w->program);
+}
+
+void rp_worker_client_gone(struct rp_worker *w)
+{
+    metric_add(&w->metrics.connections_open, -1);
+    atomic_fetch_sub_explicit(&w->load, 1, memory_order_relaxed);
+    rp_worker_check_idle(w);
+}
+
+/* A session outlives its client until what the client sent has been delivered: both must be gone. */
+void rp_worker_check_idle(struct rp_worker *w)
+{
+    if (!w->is_draining || w->is_idle_told || !list_is_empty(&w->clients) || !list_is_empty(&w->sessions))
+        return;
+    w->is_idle_told = true;
+    rproxy_worker_is_idle(w->program);
+}
+
+void rp_worker_drain(struct worker *worker, void *arg)
+{
+    struct rp_worker *w = worker->object;
+    w->is_draining = true;
+    list_for_each_safe (it, tmp, &w->clients)
+        rp_client_drain(list_entry(it, struct rp_client, link));
+    rp_worker_check_idle(w);
+}

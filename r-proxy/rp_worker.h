@@ -1,0 +1,79 @@
+/* One worker of r-proxy: a loop with its clients, their sessions, and a channel to the s-proxy. Nothing of it is shared
+ * on the data path. */
+#ifndef RP_WORKER_H
+#define RP_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "byte_budget.h"
+#include "list.h"
+#include "loop.h"
+#include "metrics.h"
+#include "rp_options.h"
+#include "worker.h"
+
+struct conn_parcel;
+struct rpc_channel;
+struct rproxy;
+
+enum {
+    /* An unknown s-proxy decodes 4 MiB; a packet of this size is never longer than that as a frame, unless it consists
+     * of thousands of tiny properties. */
+    RP_UNKNOWN_PEER_PACKET_MAX = 4 * 1024 * 1024 - 64 * 1024,
+};
+
+#define RP_METRICS(X)                                                                                  \
+    X(connections_accepted, COUNTER, "connections of MQTT clients taken over by a worker")             \
+    X(connections_open, GAUGE, "connections of MQTT clients now")                                      \
+    X(sessions_open, GAUGE, "sessions carried to s-proxy now")                                         \
+    X(clients_connected, COUNTER, "CONNECTs that the broker accepted")                                 \
+    X(clients_refused, COUNTER, "CONNECTs that the broker refused")                                    \
+    X(clients_disconnected, COUNTER, "clients that sent DISCONNECT")                                   \
+    X(clients_lost, COUNTER, "clients that went away without DISCONNECT")                              \
+    X(clients_timed_out, COUNTER, "clients silent for 1.5 times their keep-alive time")                \
+    X(clients_shed, COUNTER, "clients closed because of max-buffered-bytes")                           \
+    X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                 \
+    X(protocol_errors, COUNTER, "clients closed because of a malformed packet or a broken rule")       \
+    X(sessions_ended_upstream, COUNTER, "sessions ended by s-proxy or the loss of it")                 \
+    X(packets_up, COUNTER, "packets passed from clients to s-proxy")                                   \
+    X(packets_down, COUNTER, "packets passed from s-proxy to clients")                                 \
+    X(packets_for_gone_clients, COUNTER, "packets from s-proxy dropped because their client had gone") \
+    X(publishes_left_to_sender, COUNTER, "QoS 1 and 2 PUBLISHes not begun while draining, unacknowledged")
+
+struct rp_metrics {
+    RP_METRICS(METRIC_FIELD)
+};
+
+struct rp_worker {
+    struct rproxy *program;
+    struct worker *worker;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    const struct rp_options *options;
+    struct rpc_channel *channel;
+    struct list clients;
+    struct list sessions;
+    struct byte_budget_loop budget;
+    struct loop_timer tick;
+    struct rp_metrics metrics;
+    _Atomic unsigned load; /* connections dealt to it and not ended: the one field that the accepting thread shares */
+    bool is_draining;
+    bool is_idle_told; /* the program knows that draining has come to its end here */
+};
+
+/* worker_calls of the pool; the pool's argument is the struct rproxy. */
+extern const struct worker_calls rp_worker_calls;
+
+/* Give PARCEL, which is taken over, to this worker. Any thread. */
+void rp_worker_give(struct rp_worker *w, struct conn_parcel *parcel);
+/* worker_fn: begin to drain. */
+void rp_worker_drain(struct worker *worker, void *arg);
+
+uint64_t rp_worker_next_number(struct rp_worker *w);
+void rp_worker_client_gone(struct rp_worker *w);
+/* Something has ended: is the drain over? */
+void rp_worker_check_idle(struct rp_worker *w);
+
+#endif

@@ -1,0 +1,29 @@
+/* The program object of r-proxy: listeners on the main loop, workers with the clients. */
+#ifndef RPROXY_H
+#define RPROXY_H
+
+#include <stdint.h>
+
+#include "program.h"
+
+struct byte_budget;
+struct rp_metrics;
+struct rp_options;
+struct rpc_cq;
+struct rproxy;
+
+/* start, drain, stop, reload of the program. */
+extern const struct program_calls rproxy_calls;
+
+/* For workers; any thread. */
+const struct rp_options *rproxy_options(const struct rproxy *r);
+struct byte_budget *rproxy_budget(struct rproxy *r);
+struct rpc_cq *rproxy_cq(const struct rproxy *r);
+int rproxy_add_metrics(struct rproxy *r, const struct rp_metrics *metrics);
+void rproxy_remove_metrics(struct rproxy *r, const struct rp_metrics *metrics);
+/* Counts up in the process: names clients in the log. */
+uint64_t rproxy_next_number(struct rproxy *r);
+/* The calling worker has nothing left while draining. */
+void rproxy_worker_is_idle(struct rproxy *r);
+
+#endif

@@ -1,0 +1,18 @@
+/* The options of s-proxy: what it adds to those of every program (program.h). */
+#ifndef SP_OPTIONS_H
+#define SP_OPTIONS_H
+
+#include <stdint.h>
+
+#include "program.h"
+
+struct sp_options {
+    struct program_options program;       /* first */
+    struct config_list listen_grpc;       /* HOST:PORT */
+    struct config_list upstream;          /* URLs of brokers, in the order of preference */
+    uint64_t upstream_connect_timeout_ms; /* to connect, and again to answer CONNECT */
+};
+
+extern const struct config_program sp_config;
+
+#endif

@@ -1,0 +1,96 @@
+/* A worker of s-proxy (sp_worker.h). */
+#include "sp_worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "err.h"
+#include "sp_session.h"
+#include "sproxy.h"
+
+enum {
+    SP_TICK_MS = 1000,
+    SP_STALL_MS = 30000, /* so long may buffers stay full with nothing moving before the largest holder is shed */
+};
+
+static void sp_worker_on_tick(struct loop_timer *timer)
+{
+    struct sp_worker *w = container_of(timer, struct sp_worker, tick);
+    byte_budget_tick(&w->budget, loop_now_ms(w->loop));
+    loop_timer_start(&w->tick, SP_TICK_MS);
+}
+
+static int sp_worker_init(struct worker *worker, void *arg)
+{
+    struct sproxy *program = arg;
+    struct sp_worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return err_set(-ENOMEM, "worker: out of memory");
+    w->program = program;
+    w->loop = worker->loop;
+    w->options = sproxy_options(program);
+    list_init(&w->sessions);
+    byte_budget_loop_init(&w->budget, sproxy_budget(program), &sp_session_budget_calls, SP_STALL_MS);
+    int r = sp_broker_pick_init(&w->brokers, (const char *const *)w->options->upstream.items,
+                                (unsigned)w->options->upstream.count);
+    if (r >= 0)
+        r = sproxy_add_metrics(program, &w->metrics);
+    if (r < 0) {
+        sp_broker_pick_deinit(&w->brokers);
+        free(w);
+        return r;
+    }
+    loop_timer_init(&w->tick, w->loop, sp_worker_on_tick);
+    loop_timer_start(&w->tick, SP_TICK_MS);
+    worker->object = w;
+    return 0;
+}
+
+/* The program ends: whoever is still there hears it and is closed. */
+static void sp_worker_deinit(struct worker *worker, void *arg)
+{
+    struct sp_worker *w = worker->object;
+    w->is_idle_told = true;
+    list_for_each_safe (it, tmp, &w->sessions)
+        sp_session_kill(list_entry(it, struct sp_session, link));
+    loop_timer_stop(&w->tick);
+    sproxy_remove_metrics(w->program, &w->metrics);
+    sp_broker_pick_deinit(&w->brokers);
+    free(w);
+}
+
+const struct worker_calls sp_worker_calls = {.init = sp_worker_init, .deinit = sp_worker_deinit};
+
+uint64_t sp_worker_next_number(struct sp_worker *w)
+{
+    return sproxy_next_number(w->program);
+}
+
+static void sp_worker_check_idle(struct sp_worker *w)
+{
+    if (!w->is_draining || w->is_idle_told || !list_is_empty(&w->sessions))
+        return;
+    w->is_idle_told = true;
+    sproxy_worker_is_idle(w->program);
+}
+
+void sp_worker_session_came(struct sp_worker *w)
+{
+    metric_add(&w->metrics.sessions_opened, 1);
+    metric_add(&w->metrics.sessions_open, 1);
+}
+
+void sp_worker_session_gone(struct sp_worker *w)
+{
+    metric_add(&w->metrics.sessions_open, -1);
+    sp_worker_check_idle(w);
+}
+
+void sp_worker_drain(struct worker *worker, void *arg)
+{
+    struct sp_worker *w = worker->object;
+    w->is_draining = true;
+    list_for_each_safe (it, tmp, &w->sessions)
+        sp_session_drain(list_entry(it, struct sp_session, link));
+    sp_worker_check_idle(w);
+}

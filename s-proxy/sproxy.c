@@ -1,0 +1,198 @@
+/* The program object of s-proxy (sproxy.h).
+ *
+ *   r-proxies ==> gRPC server (completion-queue thread) --stream--> a worker, in turn --> sp_session --> upstream -->
+ * broker
+ */
+#define LOG_MODULE LOG_S_PROXY
+#include "sproxy.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "byte_budget.h"
+#include "err.h"
+#include "log.h"
+#include "metrics.h"
+#include "relay.h"
+#include "rpc_cq.h"
+#include "rpc_server.h"
+#include "sp_options.h"
+#include "sp_session.h"
+#include "sp_worker.h"
+#include "worker.h"
+
+enum {
+    SP_KEEPALIVE_MS = 10000, /* HTTP/2 ping to r-proxies */
+    SP_KEEPALIVE_TIMEOUT_MS = 5000,
+    SP_MIN_PING_INTERVAL_MS = 5000,
+    SP_MAX_MESSAGE_BYTES = LANE_UNKNOWN_PEER_MAX,
+    SP_MAX_METADATA_BYTES = 8 * 1024,
+    SP_MAX_STREAMS_PER_CONNECTION = 100000, /* one for each client of an r-proxy */
+};
+
+struct sproxy {
+    struct program *program;
+    const struct sp_options *options;
+    struct rpc_cq *cq;
+    struct rpc_server *server;
+    struct worker_pool *pool;
+    struct byte_budget budget;
+    _Atomic uint64_t numbers;
+    _Atomic unsigned next_worker;
+    _Atomic unsigned busy_workers; /* while draining */
+};
+
+#define METRICS_OWNER struct sp_metrics
+static const struct metric_info sp_metric_infos[] = {SP_METRICS(METRIC_INFO)};
+
+const struct sp_options *sproxy_options(const struct sproxy *s)
+{
+    return s->options;
+}
+
+struct byte_budget *sproxy_budget(struct sproxy *s)
+{
+    return &s->budget;
+}
+
+int sproxy_add_metrics(struct sproxy *s, const struct sp_metrics *metrics)
+{
+    return metrics_add(program_metrics(s->program), "sproxy", sp_metric_infos,
+                       sizeof sp_metric_infos / sizeof sp_metric_infos[0], metrics);
+}
+
+void sproxy_remove_metrics(struct sproxy *s, const struct sp_metrics *metrics)
+{
+    metrics_remove(program_metrics(s->program), metrics);
+}
+
+uint64_t sproxy_next_number(struct sproxy *s)
+{
+    return atomic_fetch_add_explicit(&s->numbers, 1, memory_order_relaxed) + 1;
+}
+
+/* --- Streams */
+
+/* On the completion-queue thread. */
+static struct mailbox *sproxy_pick(void *arg)
+{
+    struct sproxy *s = arg;
+    unsigned turn = atomic_fetch_add_explicit(&s->next_worker, 1, memory_order_relaxed);
+    return worker_pool_get(s->pool, turn % worker_pool_size(s->pool))->mailbox;
+}
+
+/* On the loop that was picked. */
+static void sproxy_on_stream(struct rpc_stream *stream, void *arg)
+{
+    struct sproxy *s = arg;
+    for (unsigned i = 0; i < worker_pool_size(s->pool); i++) {
+        struct worker *w = worker_pool_get(s->pool, i);
+        if (w->mailbox == rpc_stream_mailbox(stream)) {
+            sp_session_new(w->object, stream);
+            return;
+        }
+    }
+    abort(); /* pick() knows no other mailboxes */
+}
+
+static int sproxy_listen(struct sproxy *s)
+{
+    const struct rpc_server_params params = {
+        .listen = (const char *const *)s->options->listen_grpc.items,
+        .n_listen = (unsigned)s->options->listen_grpc.count,
+        .keepalive_ms = SP_KEEPALIVE_MS,
+        .keepalive_timeout_ms = SP_KEEPALIVE_TIMEOUT_MS,
+        .min_ping_interval_ms = SP_MIN_PING_INTERVAL_MS,
+        .max_message_bytes = SP_MAX_MESSAGE_BYTES,
+        .max_metadata_bytes = SP_MAX_METADATA_BYTES,
+        .max_streams_per_connection = SP_MAX_STREAMS_PER_CONNECTION,
+    };
+    const struct rpc_server_method method = {
+        .path = RELAY_PATH, .pick = sproxy_pick, .on_stream = sproxy_on_stream, .arg = s};
+    return rpc_server_open(s->cq, &params, &method, 1, &s->server);
+}
+
+static bool sproxy_is_loopback(const char *address)
+{
+    static const char *const local[] = {"127.", "[::1]", "localhost:", "unix:"};
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
+        if (strncmp(address, local[i], strlen(local[i])) == 0)
+            return true;
+    return false;
+}
+
+/* "[::]:50516" with the port that was really bound. */
+static void sproxy_log_listeners(const struct sproxy *s)
+{
+    for (size_t i = 0; i < s->options->listen_grpc.count; i++) {
+        const char *text = s->options->listen_grpc.items[i];
+        const char *colon = strrchr(text, ':');
+        log_info(NULL, "serving gRPC on %.*s:%u", (int)(colon ? colon - text : 0), text,
+                 rpc_server_port(s->server, (unsigned)i));
+        if (!sproxy_is_loopback(text))
+            log_warn(NULL, "gRPC on %s is in clear text: whoever reaches it can open sessions and read them", text);
+    }
+}
+
+static void sproxy_log_brokers(const struct sproxy *s)
+{
+    for (size_t i = 0; i < s->options->upstream.count; i++)
+        log_info(NULL, "broker %zu of %zu is %s", i + 1, s->options->upstream.count, s->options->upstream.items[i]);
+}
+
+/* --- Life */
+
+static int sproxy_start(struct program *p, const void *options)
+{
+    struct sproxy *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(-ENOMEM, "out of memory");
+    program_set_object(p, s);
+    s->program = p;
+    s->options = options;
+    byte_budget_init(&s->budget, s->options->program.max_buffered_bytes);
+    int r = rpc_cq_start(&s->cq);
+    if (r >= 0)
+        r = worker_pool_start("s-proxy", program_workers(p), &sp_worker_calls, s, &s->pool);
+    if (r >= 0)
+        r = sproxy_listen(s);
+    if (r < 0)
+        return r;
+    sproxy_log_listeners(s);
+    sproxy_log_brokers(s);
+    return 0;
+}
+
+void sproxy_worker_is_idle(struct sproxy *s)
+{
+    if (atomic_fetch_sub_explicit(&s->busy_workers, 1, memory_order_acq_rel) == 1)
+        program_post(s->program, program_drained);
+}
+
+static void sproxy_drain(struct program *p)
+{
+    struct sproxy *s = program_object(p);
+    unsigned n = worker_pool_size(s->pool);
+    rpc_server_drain(s->server);
+    atomic_store_explicit(&s->busy_workers, n, memory_order_release);
+    for (unsigned i = 0; i < n; i++)
+        worker_post(worker_pool_get(s->pool, i), sp_worker_drain, NULL);
+}
+
+/* The server first, while the loops still run: it cancels the streams that are left, and afterwards no new one can
+ * come. */
+static void sproxy_stop(struct program *p)
+{
+    struct sproxy *s = program_object(p);
+    if (!s)
+        return;
+    s->server = rpc_server_close(s->server);
+    s->pool = worker_pool_stop(s->pool);
+    s->cq = rpc_cq_stop(s->cq);
+    free(s);
+}
+
+const struct program_calls sproxy_calls = {.start = sproxy_start, .drain = sproxy_drain, .stop = sproxy_stop};

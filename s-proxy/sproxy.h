@@ -1,0 +1,27 @@
+/* The program object of s-proxy: the gRPC server, workers with the sessions. */
+#ifndef SPROXY_H
+#define SPROXY_H
+
+#include <stdint.h>
+
+#include "program.h"
+
+struct byte_budget;
+struct sp_metrics;
+struct sp_options;
+struct sproxy;
+
+/* start, drain, stop of the program. */
+extern const struct program_calls sproxy_calls;
+
+/* For workers; any thread. */
+const struct sp_options *sproxy_options(const struct sproxy *s);
+struct byte_budget *sproxy_budget(struct sproxy *s);
+int sproxy_add_metrics(struct sproxy *s, const struct sp_metrics *metrics);
+void sproxy_remove_metrics(struct sproxy *s, const struct sp_metrics *metrics);
+/* Counts up in the process: names sessions in the log. */
+uint64_t sproxy_next_number(struct sproxy *s);
+/* The calling worker has nothing left while draining. */
+void sproxy_worker_is_idle(struct sproxy *s);
+
+#endif
