@@ -26,7 +26,7 @@ void sp_downlink_on_writable(struct lane *l, void *arg)
 void sp_downlink_tell(struct sp_session *s, uint8_t reason, const char *text)
 {
     struct mqtt_reply reply;
-    if (s->was_told || s->version == 0)
+    if (s->was_told || s->version == 0 || reason == MQTT_REASON_SUCCESS)
         return;
     s->was_told = true;
     if (s->state != SP_SESSION_LIVE) {

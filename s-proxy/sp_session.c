@@ -349,8 +349,13 @@ void sp_session_end(struct sp_session *s, enum lane_end how, uint8_t reason, con
 
 void sp_session_finish(struct sp_session *s)
 {
-    log_info(&s->log, "%s", s->has_said_goodbye ? "the client disconnected" : "the client is lost");
-    metric_add(s->has_said_goodbye ? &s->worker->metrics.clients_disconnected : &s->worker->metrics.clients_lost, 1);
+    if (s->has_said_goodbye) {
+        log_info(&s->log, "the client disconnected");
+        metric_add(&s->worker->metrics.clients_disconnected, 1);
+    } else if (!s->was_told) {
+        log_info(&s->log, "the client is lost");
+        metric_add(&s->worker->metrics.clients_lost, 1);
+    }
     lane_finish(s->lane, LANE_END_OK, "the session is over");
     sp_session_let_go(s, SP_LINGER_MS);
 }

@@ -19,35 +19,38 @@
 struct mqtt_io;
 
 struct mqtt_io_cbs {
-    /* One packet, valid during the call. GATE_PASS, GATE_HOLD (after mqtt_io_hold()) or GATE_CLOSED (after mqtt_io_close()). */
+    /* One packet, valid during the call (also when it is held: a handler that holds keeps a copy of what it needs).
+     * GATE_PASS, GATE_HOLD (after mqtt_io_hold()) or GATE_CLOSED (after mqtt_io_close()). */
     enum gate_answer (*on_packet)(struct mqtt_io *io, const struct mqtt_packet *packet, void *arg);
-    /* Bytes that are no packet: REASON is the v5 reason code (0x81, 0x82, 0x8F, 0x90, 0x95 ...), TEXT names the rule. Nothing is
-     * read any more. Close from here or later. */
+    /* Bytes that are no packet: REASON is the v5 reason code (0x81, 0x82, 0x8F, 0x90, 0x95 ...), TEXT names the rule.
+     * Nothing is read any more. Close from here or later. */
     void (*on_bad_packet)(struct mqtt_io *io, uint8_t reason, const char *text, void *arg);
     /* Bytes have come that wait: behind a held packet, or of a packet that is not whole yet. For byte budgets
      * (conn_unread_bytes()). May be NULL. */
     void (*on_progress)(struct mqtt_io *io, void *arg);
     /* See conn.h. */
     void (*on_drain)(struct mqtt_io *io, void *arg);
+    /* As in conn.h; behind a packet that is held, and those behind that one. */
     void (*on_end)(struct mqtt_io *io, enum conn_end why, const char *text, void *arg);
 };
 
 struct mqtt_io_params {
-    const struct mqtt_io_cbs *cbs;  /* must outlive the mqtt_io */
+    const struct mqtt_io_cbs *cbs; /* must outlive the mqtt_io */
     void *arg;
-    uint8_t version;                /* of the packets to expect; 0 = learn it from CONNECT (server side) */
-    bool is_server;                 /* the peer is a client: only CONNECT may come first */
-    uint32_t max_packet_bytes;      /* larger packets are refused with 0x95 as soon as their length is known */
-    size_t input_limit;             /* see above */
+    uint8_t version;           /* of the packets to expect; 0 = learn it from CONNECT (server side) */
+    bool is_server;            /* the peer is a client: only CONNECT may come first */
+    uint32_t max_packet_bytes; /* larger packets are refused with 0x95 as soon as their length is known */
+    size_t input_limit;        /* see above */
 };
 
 /* Takes over PARCEL in any case. 0 or negative errno. */
-int mqtt_io_open(struct loop *loop, struct conn_parcel *parcel, const struct mqtt_io_params *params, struct mqtt_io **ret_io);
+int mqtt_io_open(struct loop *loop, struct conn_parcel *parcel, const struct mqtt_io_params *params,
+                 struct mqtt_io **ret_io);
 
 /* The packet now in on_packet waits; gate_continue() lets the next pass (gate.h). */
 struct gate_wait *mqtt_io_hold(struct mqtt_io *io);
-/* Stop and go on reading, for credit and budgets: several reasons may hold at once (bits chosen by the user); packets are
- * neither read nor decoded while any of them holds. */
+/* Stop and go on reading, for credit and budgets: several reasons may hold at once (bits chosen by the user); packets
+ * are neither read nor decoded while any of them holds. */
 void mqtt_io_pause(struct mqtt_io *io, unsigned reason_bit);
 void mqtt_io_resume(struct mqtt_io *io, unsigned reason_bit);
 
@@ -55,9 +58,9 @@ void mqtt_io_resume(struct mqtt_io *io, unsigned reason_bit);
  * negative errno. *RET_BYTES (may be NULL): its encoded size. */
 enum { MQTT_IO_TOO_LARGE = 1 };
 int mqtt_io_send(struct mqtt_io *io, const struct mqtt_packet *packet, size_t *ret_bytes);
-/* The peer's Maximum Packet Size (default: no limit). */
+/* The peer's Maximum Packet Size; 0, the default = no limit. */
 void mqtt_io_set_send_limit(struct mqtt_io *io, uint32_t max_packet_bytes);
-/* The limit of what is accepted from now on. */
+/* The limit of what is accepted from now on; 0 = MQTT's own. */
 void mqtt_io_set_receive_limit(struct mqtt_io *io, uint32_t max_packet_bytes);
 
 uint8_t mqtt_io_version(const struct mqtt_io *io);
