@@ -20,12 +20,12 @@ enum {
 };
 
 struct bufq_chunk {
-    struct list node;
     struct buf *buf; /* one reference */
     uint8_t *bytes;  /* content starts here */
     size_t len;
     size_t room;  /* bytes that may still be written behind the content; 0 in a chunk by reference */
     size_t alloc; /* size of the allocation; 0 = by reference */
+    struct list node;
 };
 
 void bufq_init(struct bufq *q, size_t max)
@@ -37,7 +37,7 @@ void bufq_init(struct bufq *q, size_t max)
 
 static struct bufq_chunk *bufq_last(const struct bufq *q)
 {
-    return list_is_empty(&q->chunks) ? NULL : list_entry(q->chunks.prev, struct bufq_chunk, node);
+    return q->chunks.prev == &q->chunks ? NULL : list_entry(q->chunks.prev, struct bufq_chunk, node);
 }
 
 static void bufq_chunk_free(struct bufq_chunk *c)
@@ -62,7 +62,7 @@ static size_t bufq_next_alloc(const struct bufq *q)
     if (!last)
         return BUFQ_FIRST_ALLOC;
     if (last->alloc == 0)
-        return BUFQ_FIRST_ALLOC * 4;
+        return (size_t)BUFQ_FIRST_ALLOC * 4;
     return last->alloc >= BUFQ_LAST_ALLOC / 4 ? BUFQ_LAST_ALLOC : last->alloc * 4;
 }
 

@@ -1,6 +1,7 @@
 /* The error text of each thread. See err.h. */
 #include "err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +22,16 @@ static void err_replace(const char *fmt, va_list args, const char *behind)
     memcpy(err_buffer, text, sizeof(text));
 }
 
-int err_set(int r, const char *fmt, ...)
+/* R may be -errno, evaluated before or after this call. */
+int err_set_text(const char *fmt, ...)
 {
+    const int saved_errno = errno;
     va_list args;
     va_start(args, fmt);
     err_replace(fmt, args, NULL);
     va_end(args);
-    return r;
+    errno = saved_errno;
+    return 0;
 }
 
 int err_errno(int r, const char *fmt, ...)

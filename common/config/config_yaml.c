@@ -35,20 +35,22 @@ __attribute__((format(printf, 4, 5))) static int config_yaml_wrong(const struct 
     return err_set(-EINVAL, "%s:%u: %s%s%s", y->l->file, line, key ? key : "", key ? ": " : "", text);
 }
 
-/* The text of a scalar, which lasts as long as the document. */
-static int config_yaml_text(const struct config_yaml *y, const yaml_node_t *node, const char *key,
-                            const char **ret_text)
+/* The text of a scalar, which lasts as long as the document; NULL with err_text() when there is none. */
+static const char *config_yaml_text(const struct config_yaml *y, const yaml_node_t *node, const char *key)
 {
-    if (node->type != YAML_SCALAR_NODE)
-        return config_yaml_wrong(y, config_line(node), key, "has to be text or a number");
+    const char *wrong = NULL;
     const char *text = (const char *)node->data.scalar.value;
-    if (strlen(text) != node->data.scalar.length)
-        return config_yaml_wrong(y, config_line(node), key, "contains a NUL character");
-    const bool is_plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    if (is_plain && (*text == '\0' || strcmp(text, "~") == 0 || strcasecmp(text, "null") == 0))
-        return config_yaml_wrong(y, config_line(node), key, "has no value");
-    *ret_text = text;
-    return 0;
+    if (node->type != YAML_SCALAR_NODE)
+        wrong = "has to be text or a number";
+    else if (strlen(text) != node->data.scalar.length)
+        wrong = "contains a NUL character";
+    else if (node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+             (*text == '\0' || strcmp(text, "~") == 0 || strcasecmp(text, "null") == 0))
+        wrong = "has no value";
+    if (!wrong)
+        return text;
+    config_yaml_wrong(y, config_line(node), key, "%s", wrong);
+    return NULL;
 }
 
 static int config_yaml_collect(const struct config_yaml *y, const yaml_node_t *list, const char *key,
@@ -56,14 +58,24 @@ static int config_yaml_collect(const struct config_yaml *y, const yaml_node_t *l
 {
     const yaml_node_item_t *at = list->data.sequence.items.start;
     for (; at < list->data.sequence.items.top; at++) {
-        const char *text = NULL;
-        int r = config_yaml_text(y, yaml_document_get_node(y->document, *at), key, &text);
-        if (r == 0)
-            r = config_list_add(texts, text, strlen(text));
+        const char *text = config_yaml_text(y, yaml_document_get_node(y->document, *at), key);
+        if (!text)
+            return -EINVAL;
+        int r = config_list_add(texts, text, strlen(text));
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* The texts of a list, or the one text that stands for a list of one. */
+static int config_yaml_texts(const struct config_yaml *y, const yaml_node_t *value, const char *key,
+                             struct config_list *texts)
+{
+    if (value->type == YAML_SEQUENCE_NODE)
+        return config_yaml_collect(y, value, key, texts);
+    const char *text = config_yaml_text(y, value, key);
+    return text ? config_list_add(texts, text, strlen(text)) : -EINVAL;
 }
 
 static int config_yaml_set(const struct config_yaml *y, struct config_slot *slot, const yaml_node_t *key_node,
@@ -74,15 +86,10 @@ static int config_yaml_set(const struct config_yaml *y, struct config_slot *slot
     if (slot->file_line)
         return config_yaml_wrong(y, line, key, "is given twice (first in line %u)", slot->file_line);
     slot->file_line = line;
-    struct config_list texts = {.items = NULL};
-    const char *text = NULL;
-    int r;
     if (value->type == YAML_SEQUENCE_NODE && slot->row->kind != CONFIG_LIST)
         return config_yaml_wrong(y, line, key, "takes one value, not a list");
-    if (value->type == YAML_SEQUENCE_NODE)
-        r = config_yaml_collect(y, value, key, &texts);
-    else if ((r = config_yaml_text(y, value, key, &text)) == 0)
-        r = config_list_add(&texts, text, strlen(text));
+    struct config_list texts = {.items = NULL};
+    int r = config_yaml_texts(y, value, key, &texts);
     char origin[512];
     snprintf(origin, sizeof(origin), "%s:%u: %s", y->l->file, line, key);
     if (r == 0)
@@ -137,10 +144,9 @@ static int config_yaml_entries(struct config_yaml *y, const yaml_node_t *key, co
 static int config_yaml_pair(struct config_yaml *y, const yaml_node_t *key, const yaml_node_t *value, const char *prefix,
                             int depth)
 {
-    const char *own = NULL;
-    int r = config_yaml_text(y, key, NULL, &own);
-    if (r < 0)
-        return r;
+    const char *own = config_yaml_text(y, key, NULL);
+    if (!own)
+        return -EINVAL;
     const unsigned line = config_line(key);
     char name[2 * CONFIG_NAME_MAX];
     int n = snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "-" : "", own);

@@ -45,10 +45,10 @@ static struct log_part log_part_trim(struct log_part part)
 
 static bool log_find_level(struct log_part part, uint8_t *ret_level)
 {
-    for (uint8_t level = 0; level < LOG_LEVEL_COUNT; level++) {
+    for (unsigned level = 0; level < LOG_LEVEL_COUNT; level++) {
         const char *name = log_level_names[level];
         if (strlen(name) == part.len && strncasecmp(name, part.at, part.len) == 0) {
-            *ret_level = level;
+            *ret_level = (uint8_t)level;
             return true;
         }
     }

@@ -33,7 +33,7 @@ static void check_list(const struct list *head, const char *want)
 
 START_TEST(elements_stay_where_they_are_put)
 {
-    struct list head;
+    static struct list head;
     list_init(&head);
     items_init();
     ck_assert_ptr_null(list_first(&head));
@@ -55,7 +55,7 @@ END_TEST
 
 START_TEST(splice_moves_all_in_order)
 {
-    struct list head, from;
+    static struct list head, from;
     list_init(&head);
     list_init(&from);
     items_init();
@@ -72,7 +72,7 @@ END_TEST
 
 START_TEST(the_safe_walk_allows_removal)
 {
-    struct list head;
+    static struct list head;
     list_init(&head);
     items_init();
     for (size_t i = 0; i < TEST_COUNT(items); i++)

@@ -199,11 +199,11 @@ static void forget_variables(void)
         unsetenv(names[i]);
 }
 
-static char directory[] = "/tmp/test-config-XXXXXX";
+static char directory[64];
 
 void sample_setup(void)
 {
-    memcpy(directory + sizeof(directory) - 7, "XXXXXX", 6);
+    snprintf(directory, sizeof(directory), "/tmp/test-config-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));
     ck_assert_int_eq(chdir(directory), 0);
     forget_variables();

@@ -33,8 +33,8 @@ START_TEST(help_shows_each_option_with_its_default)
     static const char *const wanted[] = {
         "Usage: sample [OPTION...] [PORT HOST:PORT]\n",
         "\nLimits\n",
-        "  --connect-timeout D             time for CONNECT to arrive after a client has connected; a client\n"
-        "                                  that is slower is closed without an answer (default 10s)\n",
+        "  --connect-timeout D             time for CONNECT to arrive after a client has connected; a client\n",
+        "\n                                  that is slower is closed without an answer (default 10s)\n",
         "  --max-packet-size S ",
         "  --receive-maximum N ",
         "  --upstream URL                  broker (repeat) (default mqtt://127.0.0.1:1884)\n",

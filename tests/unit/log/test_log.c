@@ -325,7 +325,7 @@ START_TEST(many_threads_log_whole_lines)
         steady += strcmp(line + TIME_LEN, " INFO test trunk=2: steady") == 0;
         limited += strncmp(line + TIME_LEN, " INFO test: limited", 19) == 0;
     }
-    ck_assert_uint_eq(steady, N_THREADS * N_LINES);
+    ck_assert_uint_eq(steady, (uintmax_t)N_THREADS * N_LINES);
     ck_assert_uint_ge(limited, 3);
     ck_assert_uint_le(limited, 3 + 3 * N_THREADS);
     ck_assert_uint_eq(seen_lines, steady + limited);
