@@ -18,14 +18,15 @@ struct dial_cbs {
 };
 
 struct dial_params {
-    const struct url *url;      /* used during the call only */
+    const struct url *url; /* used during the call only */
     uint16_t default_port;
-    uint32_t timeout_ms;        /* for the whole dial */
-    uint32_t user_timeout_ms;   /* TCP_USER_TIMEOUT of the connection; 0 = system default */
+    uint32_t timeout_ms;      /* for the whole dial */
+    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT of the connection; 0 = system default */
 };
 
 /* Callbacks run later, never from inside dial_start(). 0 or negative errno. */
-int dial_start(struct loop *loop, const struct dial_params *params, const struct dial_cbs *cbs, void *arg, struct dial **ret_dial);
+int dial_start(struct loop *loop, const struct dial_params *params, const struct dial_cbs *cbs, void *arg,
+               struct dial **ret_dial);
 /* No callback runs any more. NULL is fine. */
 struct dial *dial_cancel(struct dial *d);
 

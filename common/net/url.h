@@ -1,5 +1,5 @@
-/* The URLs of options: scheme://host:port/path, IPv6 in brackets, unix:/path. Also bare HOST:PORT and PORT where a default
- * scheme is given. */
+/* The URLs of options: scheme://host:port/path, IPv6 in brackets, unix:/path (also unix:///path). Also bare HOST:PORT,
+ * HOST and PORT, for which the default scheme is taken. */
 #ifndef URL_H
 #define URL_H
 
@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 struct url {
-    char scheme[8];     /* "mqtt", "unix", ... */
-    char host[256];     /* name or address without brackets; unix: empty */
-    uint16_t port;      /* 0 = not given (HAS_PORT tells it from a given 0) */
+    char scheme[8]; /* "mqtt", "unix", ... */
+    char host[256]; /* name or address without brackets; empty: unix, or every address (bare PORT, ":PORT") */
+    uint16_t port;  /* 0 = not given (HAS_PORT tells it from a given 0) */
     bool has_port;
-    char path[108];     /* unix: the socket's path; else the path with its slash, empty = not given */
+    char path[108]; /* unix: the socket's path; else the path with its slash, empty = not given */
 };
 
 /* SCHEMES: those allowed, separated by spaces; the first is taken where TEXT has none. 0 or -EINVAL with err_text(). */

@@ -1,0 +1,39 @@
+/* See net_loop.h. It hangs on uv_loop_t.data, which belongs to net. */
+#include "net_loop.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+#include "loop.h"
+#include "net.h"
+
+struct net_loop *net_loop_get(struct loop *loop)
+{
+    struct net_loop *n = loop_uv(loop)->data;
+    if (!n) {
+        n = malloc(sizeof(*n)); /* the scratch stays uninitialised, and untouched until somebody reads */
+        if (!n)
+            return NULL;
+        n->loop = loop;
+        n->refs = n->conns = 0;
+        list_init(&n->listeners);
+        loop_uv(loop)->data = n;
+    }
+    n->refs++;
+    return n;
+}
+
+struct net_loop *net_loop_put(struct net_loop *n)
+{
+    if (--n->refs == 0) {
+        loop_uv(n->loop)->data = NULL;
+        free(n);
+    }
+    return NULL;
+}
+
+size_t net_conn_count(struct loop *loop)
+{
+    const struct net_loop *n = loop_uv(loop)->data;
+    return n ? n->conns : 0;
+}
