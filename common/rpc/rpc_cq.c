@@ -5,9 +5,11 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <grpc/support/log.h>
 
@@ -99,6 +101,79 @@ int rpc_cq_start(struct rpc_cq **ret_cq)
     return 0;
 }
 
+/* grpc_shutdown() takes 10 s now and then: a write that met a full socket a while ago has left a "backup poller" in an
+ * executor of libgrpc 1.51 (tcp_posix.cc, run_poller), whose last poll nothing wakes. By then it has nothing to do for
+ * anybody, so nobody waits for it: the thread below ends when it ends, with the process at the latest. */
+enum { SHUTDOWN_WAIT_MS = 300 };
+
+struct shutdown {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_done;
+    bool is_abandoned; /* the thread frees this */
+};
+
+static void shutdown_free(struct shutdown *sd)
+{
+    pthread_cond_destroy(&sd->changed);
+    pthread_mutex_destroy(&sd->mutex);
+    free(sd);
+}
+
+static void *run_shutdown(void *arg)
+{
+    struct shutdown *sd = arg;
+    grpc_shutdown();
+    pthread_mutex_lock(&sd->mutex);
+    sd->is_done = true;
+    bool is_mine = sd->is_abandoned;
+    pthread_cond_signal(&sd->changed);
+    pthread_mutex_unlock(&sd->mutex);
+    if (is_mine)
+        shutdown_free(sd);
+    return NULL;
+}
+
+static struct timespec time_in_ms(unsigned ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+static void shut_down_grpc(void)
+{
+    struct shutdown *sd = calloc(1, sizeof(*sd));
+    pthread_t thread;
+    if (!sd)
+        return; /* the process ends without tidiness */
+    pthread_mutex_init(&sd->mutex, NULL);
+    pthread_cond_init(&sd->changed, NULL);
+    if (pthread_create(&thread, NULL, run_shutdown, sd) != 0) {
+        shutdown_free(sd);
+        return;
+    }
+    struct timespec deadline = time_in_ms(SHUTDOWN_WAIT_MS);
+    pthread_mutex_lock(&sd->mutex);
+    while (!sd->is_done && pthread_cond_timedwait(&sd->changed, &sd->mutex, &deadline) == 0)
+        ;
+    bool is_done = sd->is_done;
+    sd->is_abandoned = !is_done;
+    pthread_mutex_unlock(&sd->mutex);
+    if (!is_done) {
+        pthread_detach(thread);
+        return;
+    }
+    pthread_join(thread, NULL);
+    shutdown_free(sd);
+}
+
 struct rpc_cq *rpc_cq_stop(struct rpc_cq *cq)
 {
     if (!cq)
@@ -107,8 +182,7 @@ struct rpc_cq *rpc_cq_stop(struct rpc_cq *cq)
     grpc_completion_queue_shutdown(cq->queue);
     pthread_join(cq->thread, NULL);
     grpc_completion_queue_destroy(cq->queue);
-    grpc_shutdown();
-    gpr_set_log_function(NULL);
+    shut_down_grpc();
     free(cq);
     return NULL;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <grpc/byte_buffer_reader.h>
 #include <grpc/support/alloc.h>
 
 #include "err.h"
@@ -38,10 +37,10 @@ void rpc_stream_ref(struct rpc_stream *s)
 
 static void destroy(struct rpc_stream *s)
 {
-    rpc_messages_free(s->shared.first);
-    rpc_inbox_clear(&s->shared.inbox);
-    rpc_inbox_clear(&s->loop.inbox);
-    grpc_slice_unref(s->loop.message);
+    rpc_queue_clear(&s->shared.outbox);
+    rpc_queue_clear(&s->shared.inbox);
+    rpc_queue_clear(&s->loop.inbox);
+    rpc_message_free(s->loop.message);
     grpc_slice_unref(s->status_text);
     grpc_metadata_array_destroy(&s->metadata);
     grpc_metadata_array_destroy(&s->trailing);
@@ -73,11 +72,11 @@ static struct rpc_stream *stream_new(grpc_call *call, struct mailbox *mailbox)
     s->call = call;
     s->mailbox = mailbox;
     atomic_init(&s->refs, 1);
-    s->loop.message = s->status_text = grpc_empty_slice();
+    s->status_text = grpc_empty_slice();
     s->mail.fn = read_mail;
-    s->headers.kind = RPC_INBOUND_HEADERS;
-    s->half_close.kind = RPC_INBOUND_HALF_CLOSE;
-    s->end.kind = RPC_INBOUND_END;
+    s->headers.kind = RPC_ITEM_HEADERS;
+    s->half_close.kind = RPC_ITEM_HALF_CLOSE;
+    s->end.kind = RPC_ITEM_END;
     pthread_mutex_init(&s->shared.mutex, NULL);
     s->shared.low_mark = DEFAULT_LOW_MARK;
     gate_init(&s->loop.gate, pass_inbound, s);
@@ -156,15 +155,15 @@ struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
         return NULL;
     s->loop.is_freed = true;
     gate_close(&s->loop.gate);
-    rpc_inbox_clear(&s->loop.inbox);
+    rpc_queue_clear(&s->loop.inbox);
 
     pthread_mutex_lock(&s->shared.mutex);
-    struct rpc_message *dropped = rpc_stream_break_send(s);
+    struct rpc_queue dropped = rpc_stream_break_send(s);
     s->shared.is_freed = true;
     bool is_over = s->shared.is_over;
     pthread_mutex_unlock(&s->shared.mutex);
 
-    rpc_messages_free(dropped);
+    rpc_queue_clear(&dropped);
     if (!is_over)
         grpc_call_cancel(s->call, NULL);
     rpc_stream_unref(s);
@@ -173,35 +172,13 @@ struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
 
 /* --- From the completion queue to the owner */
 
-/* The bytes of BUFFER in one run. Small messages come as one slice, which is not copied. Takes BUFFER. */
-static grpc_slice flatten(grpc_byte_buffer *buffer)
+static enum gate_answer pass_message(struct rpc_stream *s, struct rpc_message *m)
 {
-    grpc_slice all;
-    if (buffer->type == GRPC_BB_RAW && buffer->data.raw.slice_buffer.count == 1) {
-        all = grpc_slice_ref(buffer->data.raw.slice_buffer.slices[0]);
-    } else {
-        grpc_byte_buffer_reader reader;
-        grpc_byte_buffer_reader_init(&reader, buffer);
-        all = grpc_byte_buffer_reader_readall(&reader);
-        grpc_byte_buffer_reader_destroy(&reader);
-    }
-    grpc_byte_buffer_destroy(buffer);
-    return all;
-}
-
-static void drop_message(struct rpc_stream *s)
-{
-    grpc_slice_unref(s->loop.message);
-    s->loop.message = grpc_empty_slice();
-}
-
-static enum gate_answer pass_message(struct rpc_stream *s, struct rpc_inbound *in)
-{
-    s->loop.message = flatten(in->buffer);
-    gpr_free(in);
-    size_t n = GRPC_SLICE_LENGTH(s->loop.message);
+    rpc_message_flatten(m);
+    s->loop.message = m;
+    size_t n = GRPC_SLICE_LENGTH(m->slice);
     s->loop.passed_bytes += n;
-    return s->loop.cbs->on_message(s, GRPC_SLICE_START_PTR(s->loop.message), n, s->loop.arg);
+    return s->loop.cbs->on_message(s, GRPC_SLICE_START_PTR(m->slice), n, s->loop.arg);
 }
 
 static void pass_end(struct rpc_stream *s)
@@ -220,21 +197,21 @@ static void pass_end(struct rpc_stream *s)
     s->loop.cbs->on_end(s, status, text, s->loop.arg);
 }
 
-static enum gate_answer pass_one(struct rpc_stream *s, struct rpc_inbound *in)
+static enum gate_answer pass_one(struct rpc_stream *s, struct rpc_item *item)
 {
-    switch (in->kind) {
-    case RPC_INBOUND_MESSAGE:
-        return pass_message(s, in);
-    case RPC_INBOUND_HEADERS:
+    switch (item->kind) {
+    case RPC_ITEM_MESSAGE:
+        return pass_message(s, rpc_item_message(item));
+    case RPC_ITEM_HEADERS:
         s->loop.is_peer_known = true;
         if (s->loop.cbs->on_headers)
             s->loop.cbs->on_headers(s, s->loop.arg);
         return GATE_PASS;
-    case RPC_INBOUND_HALF_CLOSE:
+    case RPC_ITEM_HALF_CLOSE:
         if (s->loop.cbs->on_half_close)
             s->loop.cbs->on_half_close(s, s->loop.arg);
         return GATE_PASS;
-    case RPC_INBOUND_END:
+    case RPC_ITEM_END:
         pass_end(s);
         return GATE_PASS;
     }
@@ -252,32 +229,19 @@ static void read_on(struct rpc_stream *s)
 static enum gate_answer pass_inbound(void *arg)
 {
     struct rpc_stream *s = arg;
-    drop_message(s);
-    const struct rpc_inbound *head = s->loop.inbox.head;
-    if (!head || (head->kind == RPC_INBOUND_MESSAGE && s->loop.is_paused)) {
+    s->loop.message = rpc_message_free(s->loop.message);
+    const struct rpc_item *head = s->loop.inbox.head;
+    if (!head || (head->kind == RPC_ITEM_MESSAGE && s->loop.is_paused)) {
         if (s->loop.passed_bytes)
             read_on(s);
         return GATE_EMPTY;
     }
     rpc_stream_ref(s); /* the callback may free it */
-    enum gate_answer answer = pass_one(s, rpc_inbox_pop(&s->loop.inbox));
+    enum gate_answer answer = pass_one(s, rpc_queue_pop(&s->loop.inbox));
     if (s->loop.is_freed)
         answer = GATE_CLOSED;
     rpc_stream_unref(s);
     return answer;
-}
-
-/* Everything in FROM behind TO. */
-static void inbox_splice(struct rpc_inbox *to, struct rpc_inbox *from)
-{
-    if (!from->head)
-        return;
-    if (to->tail)
-        to->tail->next = from->head;
-    else
-        to->head = from->head;
-    to->tail = from->tail;
-    *from = (struct rpc_inbox){NULL, NULL};
 }
 
 static void read_mail(struct mail *mail)
@@ -289,7 +253,7 @@ static void read_mail(struct mail *mail)
     bool is_drained = sh->is_drain_due && !sh->is_end_queued;
     sh->is_drain_due = false;
     if (sh->has_headers)
-        inbox_splice(&s->loop.inbox, &sh->inbox);
+        rpc_queue_splice(&s->loop.inbox, &sh->inbox);
     pthread_mutex_unlock(&sh->mutex);
 
     if (is_drained && !s->loop.is_freed && s->loop.cbs->on_drain)
@@ -297,6 +261,13 @@ static void read_mail(struct mail *mail)
     if (!s->loop.is_freed)
         gate_run(&s->loop.gate);
     rpc_stream_unref(s);
+}
+
+struct rpc_message *rpc_stream_take(struct rpc_stream *s)
+{
+    struct rpc_message *m = s->loop.message;
+    s->loop.message = NULL;
+    return m;
 }
 
 struct gate_wait *rpc_stream_hold(struct rpc_stream *s)
@@ -331,9 +302,9 @@ void rpc_stream_cancel(struct rpc_stream *s, int status, const char *text)
 {
     assert(status != RPC_OK && is_accepted(s));
     pthread_mutex_lock(&s->shared.mutex);
-    struct rpc_message *dropped = rpc_stream_break_send(s);
+    struct rpc_queue dropped = rpc_stream_break_send(s);
     pthread_mutex_unlock(&s->shared.mutex);
-    rpc_messages_free(dropped);
+    rpc_queue_clear(&dropped);
     if (s->loop.cancel_status != RPC_OK)
         return; /* the first one counts */
     s->loop.cancel_status = status;

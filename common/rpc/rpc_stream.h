@@ -39,7 +39,9 @@ enum rpc_status {
 const char *rpc_status_name(int status);
 
 struct rpc_stream_cbs {
-    /* The peer's initial metadata is known (client side; the server has it from the start). May be NULL. */
+    /* The peer's initial metadata is known (client side; the server has it from the start), or it has refused the
+     * stream and on_end follows. First of all callbacks but on_drain; does not come when there was no connection. May
+     * be NULL. */
     void (*on_headers)(struct rpc_stream *s, void *arg);
     /* One message, valid during the call (or until gate_continue() when it is held with rpc_stream_hold()). */
     enum gate_answer (*on_message)(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg);
@@ -59,7 +61,8 @@ struct rpc_metadata {
 };
 
 /* Client: open PATH on CH; the owner is the loop of MAILBOX. Fails at once with UNAVAILABLE (through on_end) when the
- * channel has just failed to connect; waits while it is connecting. METADATA is copied. 0 or negative errno. */
+ * channel has just failed to connect; waits while it is connecting. METADATA is copied; CBS stays the caller's and
+ * outlives the stream. 0 or negative errno. */
 int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char *path,
                     const struct rpc_metadata *metadata, unsigned n_metadata, const struct rpc_stream_cbs *cbs,
                     void *arg, struct rpc_stream **ret_stream);
@@ -67,7 +70,8 @@ int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char 
 int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata, unsigned n_metadata,
                       const struct rpc_stream_cbs *cbs, void *arg);
 
-/* A value of the peer's initial metadata, NULL if absent. Valid as long as the stream. */
+/* A value of the peer's initial metadata, NULL if absent. Client: from on_headers on. KEY is a literal. Valid as long
+ * as the stream. */
 const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key);
 /* "ipv4:10.0.0.8:50122". Valid as long as the stream. */
 const char *rpc_stream_peer(const struct rpc_stream *s);
@@ -89,12 +93,16 @@ void rpc_stream_set_low_mark(struct rpc_stream *s, size_t bytes);
 /* Stop taking messages (the ones received wait), and go on. HTTP/2 flow control then stops the peer. */
 void rpc_stream_pause(struct rpc_stream *s);
 void rpc_stream_resume(struct rpc_stream *s);
+/* The message now in on_message becomes the caller's: its bytes stay where they are until rpc_message_free(). To be
+ * called inside on_message, once. */
+struct rpc_message *rpc_stream_take(struct rpc_stream *s);
 /* The message now in on_message waits (gate.h). */
 struct gate_wait *rpc_stream_hold(struct rpc_stream *s);
 
 /* Client: nothing more will be sent; what is queued goes first. */
 void rpc_stream_half_close(struct rpc_stream *s);
-/* Server: end with STATUS and TEXT after what is queued. TEXT is copied; printable ASCII. */
+/* Server: end with STATUS and TEXT after what is queued. TEXT is copied, cut to what fits a header, and made printable
+ * ASCII. A stream that was not accepted is gone with this: no callback, no rpc_stream_free(). */
 void rpc_stream_finish(struct rpc_stream *s, int status, const char *text);
 /* End now; on_end follows. STATUS is what our side reports; the peer sees it from a server, CANCELLED from a client. */
 void rpc_stream_cancel(struct rpc_stream *s, int status, const char *text);

@@ -11,27 +11,28 @@
 #include "rpc_op.h"
 #include "rpc_stream.h"
 
+/* What stands in a queue: messages to be sent, and what the loop is to be told. The kinds other than MESSAGE sit in the
+ * stream, each comes once. */
+enum rpc_item_kind {
+    RPC_ITEM_MESSAGE,
+    RPC_ITEM_HEADERS,
+    RPC_ITEM_HALF_CLOSE,
+    RPC_ITEM_END,
+};
+
+struct rpc_item {
+    struct rpc_item *next;
+    enum rpc_item_kind kind;
+};
+
+struct rpc_queue {
+    struct rpc_item *head, *tail;
+};
+
 struct rpc_message {
-    struct rpc_message *next;
-    grpc_slice slice;
-};
-
-/* What the loop is to be told, in order. Messages are allocated; the other kinds sit in the stream, each comes once. */
-enum rpc_inbound_kind {
-    RPC_INBOUND_MESSAGE,
-    RPC_INBOUND_HEADERS,
-    RPC_INBOUND_HALF_CLOSE,
-    RPC_INBOUND_END,
-};
-
-struct rpc_inbound {
-    struct rpc_inbound *next;
-    enum rpc_inbound_kind kind;
-    grpc_byte_buffer *buffer; /* MESSAGE: ours to destroy */
-};
-
-struct rpc_inbox {
-    struct rpc_inbound *head, *tail;
+    struct rpc_item item;
+    grpc_slice slice;         /* its bytes in one run */
+    grpc_byte_buffer *buffer; /* received, not yet in one run: ours to destroy; else NULL */
 };
 
 /* How far the queue of messages may go on, seen from whoever adds to it or takes from it. */
@@ -55,9 +56,9 @@ struct rpc_stream {
         const struct rpc_stream_cbs *cbs;
         void *arg;
         struct gate gate;
-        struct rpc_inbox inbox; /* taken out of shared.inbox, not yet passed on */
-        grpc_slice message;     /* the one now in on_message, or held */
-        size_t passed_bytes;    /* passed on since shared.unread_bytes was last corrected */
+        struct rpc_queue inbox;      /* taken out of shared.inbox, not yet passed on */
+        struct rpc_message *message; /* the one now in on_message, or held; NULL once taken */
+        size_t passed_bytes;         /* passed on since shared.unread_bytes was last corrected */
         struct rpc_metadata_text *texts;
         char *peer;
         int cancel_status; /* of rpc_stream_cancel(); RPC_OK: not called */
@@ -68,7 +69,7 @@ struct rpc_stream {
     } loop;
 
     struct mail mail;
-    struct rpc_inbound headers, half_close, end;
+    struct rpc_item headers, half_close, end;
 
     /* Of the operation of that name, between its start and its end. */
     struct rpc_op send_op, receive_op, headers_op, status_op;
@@ -85,7 +86,7 @@ struct rpc_stream {
     /* Both threads, under the mutex. Nothing but mailbox_post() is called with it held. */
     struct rpc_stream_shared {
         pthread_mutex_t mutex;
-        struct rpc_message *first, *last; /* to be sent */
+        struct rpc_queue outbox;
         size_t low_mark;
         enum rpc_send_end send_end;
         bool is_sending; /* an operation is in flight: only its completion may start the next */
@@ -94,7 +95,7 @@ struct rpc_stream {
         int finish_status; /* server: set together with CLOSE_WANTED, never changed after it */
         char *finish_text;
 
-        struct rpc_inbox inbox;
+        struct rpc_queue inbox;
         size_t unread_bytes; /* messages received that on_message has not seen yet */
         bool is_receiving;
         bool is_paused;
@@ -130,9 +131,8 @@ static inline void rpc_stream_unlock(struct rpc_stream *s)
 rpc_op_fn rpc_stream_send_done;
 /* Server: end with STATUS behind what is queued. Takes TEXT (NULL: none). */
 void rpc_stream_send_status(struct rpc_stream *s, int status, char *text);
-/* Under the mutex: everything not yet started is given up. The caller frees the result without the mutex. */
-struct rpc_message *rpc_stream_break_send(struct rpc_stream *s);
-void rpc_messages_free(struct rpc_message *first);
+/* Under the mutex: everything not yet started is given up. The caller clears the result without the mutex. */
+struct rpc_queue rpc_stream_break_send(struct rpc_stream *s);
 
 /* --- rpc_stream_receive.c */
 
@@ -144,10 +144,24 @@ void rpc_stream_read_on(struct rpc_stream *s, size_t bytes);
 /* Under the mutex: see to it that the loop looks at the stream. */
 void rpc_stream_post(struct rpc_stream *s);
 
-void rpc_inbox_push(struct rpc_inbox *inbox, struct rpc_inbound *in);
-struct rpc_inbound *rpc_inbox_pop(struct rpc_inbox *inbox);
+/* --- rpc_message.c */
+
+void rpc_queue_push(struct rpc_queue *q, struct rpc_item *item);
+/* NULL if empty. */
+struct rpc_item *rpc_queue_pop(struct rpc_queue *q);
+/* Everything in FROM behind what is in TO. */
+void rpc_queue_splice(struct rpc_queue *to, struct rpc_queue *from);
 /* Frees the messages in it. */
-void rpc_inbox_clear(struct rpc_inbox *inbox);
+void rpc_queue_clear(struct rpc_queue *q);
+/* A received message. Takes BUFFER. Never NULL: out of memory aborts, as in libgrpc itself. */
+struct rpc_message *rpc_message_of(grpc_byte_buffer *buffer);
+/* Bring a received message into one run. */
+void rpc_message_flatten(struct rpc_message *m);
+
+static inline struct rpc_message *rpc_item_message(struct rpc_item *item)
+{
+    return (struct rpc_message *)item;
+}
 
 /* --- Of channel and server. */
 

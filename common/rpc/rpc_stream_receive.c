@@ -4,45 +4,11 @@
  *
  * One receive is in flight at most; is_receiving, changed under the mutex only, says who may start the next one. */
 
-#include <grpc/support/alloc.h>
-
 #include "list.h"
 #include "rpc_stream_internal.h"
 
 /* Above this the peer waits until the loop has caught up. HTTP/2 holds what it sends meanwhile. */
 enum { UNREAD_MAX = 256 * 1024 };
-
-void rpc_inbox_push(struct rpc_inbox *inbox, struct rpc_inbound *in)
-{
-    in->next = NULL;
-    if (inbox->tail)
-        inbox->tail->next = in;
-    else
-        inbox->head = in;
-    inbox->tail = in;
-}
-
-struct rpc_inbound *rpc_inbox_pop(struct rpc_inbox *inbox)
-{
-    struct rpc_inbound *in = inbox->head;
-    if (!in)
-        return NULL;
-    inbox->head = in->next;
-    if (!inbox->head)
-        inbox->tail = NULL;
-    return in;
-}
-
-void rpc_inbox_clear(struct rpc_inbox *inbox)
-{
-    struct rpc_inbound *in;
-    while ((in = rpc_inbox_pop(inbox))) {
-        if (in->kind != RPC_INBOUND_MESSAGE)
-            continue;
-        grpc_byte_buffer_destroy(in->buffer);
-        gpr_free(in);
-    }
-}
 
 void rpc_stream_post(struct rpc_stream *s)
 {
@@ -74,32 +40,25 @@ static void check_end(struct rpc_stream *s)
     if (!sh->is_over || sh->is_receiving || sh->is_end_queued)
         return;
     sh->is_end_queued = true;
-    rpc_inbox_push(&sh->inbox, &s->end);
+    rpc_queue_push(&sh->inbox, &s->end);
     rpc_stream_post(s);
-}
-
-static struct rpc_inbound *inbound_of(grpc_byte_buffer *buffer)
-{
-    struct rpc_inbound *in = gpr_malloc(sizeof(*in));
-    *in = (struct rpc_inbound){.kind = RPC_INBOUND_MESSAGE, .buffer = buffer};
-    return in;
 }
 
 static void receive_done(struct rpc_op *op, bool is_ok)
 {
     struct rpc_stream *s = container_of(op, struct rpc_stream, receive_op);
-    struct rpc_inbound *in = s->received ? inbound_of(s->received) : NULL;
+    struct rpc_message *m = s->received ? rpc_message_of(s->received) : NULL;
     s->received = NULL;
     struct rpc_stream_shared *sh = rpc_stream_lock(s);
-    if (in) {
-        sh->unread_bytes += grpc_byte_buffer_length(in->buffer);
-        rpc_inbox_push(&sh->inbox, in);
+    if (m) {
+        sh->unread_bytes += grpc_byte_buffer_length(m->buffer);
+        rpc_queue_push(&sh->inbox, &m->item);
         rpc_stream_post(s);
     } else {
         sh->is_eos = true;
         /* No message: the client has half-closed, or it is lost and the end will say so. */
         if (s->is_server && is_ok && !grpc_call_failed_before_recv_message(s->call)) {
-            rpc_inbox_push(&sh->inbox, &s->half_close);
+            rpc_queue_push(&sh->inbox, &s->half_close);
             rpc_stream_post(s);
         }
     }

@@ -1,7 +1,7 @@
 /* Sending: at most one operation of a stream is in flight, started by the loop when none was, else by the completion of
  * the one before it.
  *
- *   rpc_stream_send() --> first..last --> send_op --> send_done --> the next one, or the end, or nothing
+ *   rpc_stream_send() --> outbox --> send_op --> send_done --> the next one, or the end, or nothing
  *
  * Batches are started without the mutex, since start_batch may write to the socket. That is safe because is_sending,
  * which is changed under the mutex only, says who may start the next one. */
@@ -11,44 +11,6 @@
 #include "list.h"
 #include "rpc_stream_internal.h"
 
-struct rpc_message *rpc_message_new(size_t n)
-{
-    struct rpc_message *m = malloc(sizeof(*m));
-    if (!m)
-        return NULL;
-    m->next = NULL;
-    m->slice = grpc_slice_malloc(n);
-    return m;
-}
-
-uint8_t *rpc_message_bytes(struct rpc_message *m)
-{
-    return GRPC_SLICE_START_PTR(m->slice);
-}
-
-void rpc_message_set_length(struct rpc_message *m, size_t n)
-{
-    assert(n <= GRPC_SLICE_LENGTH(m->slice));
-    GRPC_SLICE_SET_LENGTH(m->slice, n);
-}
-
-struct rpc_message *rpc_message_free(struct rpc_message *m)
-{
-    if (m)
-        grpc_slice_unref(m->slice);
-    free(m);
-    return NULL;
-}
-
-void rpc_messages_free(struct rpc_message *first)
-{
-    while (first) {
-        struct rpc_message *next = first->next;
-        rpc_message_free(first);
-        first = next;
-    }
-}
-
 struct outgoing {
     struct rpc_message *message; /* NULL: the end */
     bool has_more;
@@ -57,19 +19,15 @@ struct outgoing {
 /* Under the mutex, by whoever may start the next send. False: there is nothing to send. */
 static bool take_outgoing(struct rpc_stream_shared *sh, struct outgoing *ret)
 {
-    struct rpc_message *m = sh->first;
-    if (m) {
-        sh->first = m->next;
-        if (!sh->first)
-            sh->last = NULL;
-    } else if (sh->send_end == RPC_SEND_CLOSE_WANTED) {
+    struct rpc_item *item = rpc_queue_pop(&sh->outbox);
+    if (!item) {
+        if (sh->send_end != RPC_SEND_CLOSE_WANTED)
+            return false;
         sh->send_end = RPC_SEND_CLOSE_STARTED;
-    } else {
-        return false;
     }
     /* What is queued now leaves behind this one without any event from outside, or never together with it (break_send):
      * so a message sent with the hint is always followed by one without, by the end of the stream, or by its death. */
-    *ret = (struct outgoing){.message = m, .has_more = sh->first != NULL};
+    *ret = (struct outgoing){.message = rpc_item_message(item), .has_more = sh->outbox.head != NULL};
     return true;
 }
 
@@ -128,7 +86,7 @@ void rpc_stream_send_done(struct rpc_op *op, bool is_ok)
 {
     struct rpc_stream *s = container_of(op, struct rpc_stream, send_op);
     struct outgoing out;
-    struct rpc_message *dropped = NULL;
+    struct rpc_queue dropped = {NULL, NULL};
     struct rpc_stream_shared *sh = rpc_stream_lock(s);
     s->queued_bytes -= s->sending_bytes;
     if (!is_ok)
@@ -137,22 +95,22 @@ void rpc_stream_send_done(struct rpc_op *op, bool is_ok)
     sh->is_sending = has_next;
     check_low_mark(s);
     rpc_stream_unlock(s);
-    rpc_messages_free(dropped);
+    rpc_queue_clear(&dropped);
     if (has_next)
         start_outgoing(s, &out);
     else
         rpc_stream_unref(s);
 }
 
-struct rpc_message *rpc_stream_break_send(struct rpc_stream *s)
+struct rpc_queue rpc_stream_break_send(struct rpc_stream *s)
 {
     struct rpc_stream_shared *sh = &s->shared;
-    struct rpc_message *first = sh->first;
-    for (struct rpc_message *m = first; m; m = m->next)
-        s->queued_bytes -= GRPC_SLICE_LENGTH(m->slice);
-    sh->first = sh->last = NULL;
+    struct rpc_queue dropped = sh->outbox;
+    for (struct rpc_item *it = dropped.head; it; it = it->next)
+        s->queued_bytes -= GRPC_SLICE_LENGTH(rpc_item_message(it)->slice);
+    sh->outbox = (struct rpc_queue){NULL, NULL};
     sh->send_end = RPC_SEND_BROKEN;
-    return first;
+    return dropped;
 }
 
 /* --- From the owner */
@@ -179,11 +137,7 @@ void rpc_stream_send(struct rpc_stream *s, struct rpc_message *m)
         rpc_message_free(m);
         return;
     }
-    if (sh->last)
-        sh->last->next = m;
-    else
-        sh->first = m;
-    sh->last = m;
+    rpc_queue_push(&sh->outbox, &m->item);
     s->queued_bytes += GRPC_SLICE_LENGTH(m->slice);
     if (s->queued_bytes > sh->low_mark)
         sh->is_above_mark = true;
