@@ -37,7 +37,8 @@ void bufq_init(struct bufq *q, size_t max)
 
 static struct bufq_chunk *bufq_last(const struct bufq *q)
 {
-    return q->chunks.prev == &q->chunks ? NULL : list_entry(q->chunks.prev, struct bufq_chunk, node);
+    assert(q->chunks.prev); /* bufq_init() was called */
+    return list_is_empty(&q->chunks) ? NULL : list_entry(q->chunks.prev, struct bufq_chunk, node);
 }
 
 static void bufq_chunk_free(struct bufq_chunk *c)

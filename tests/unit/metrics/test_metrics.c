@@ -1,6 +1,7 @@
 /* metrics: sums over workers, kinds, what has gone. */
 #include "metrics.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,9 +70,99 @@ START_TEST(counters_of_a_worker_that_has_gone_are_not_lost)
 }
 END_TEST
 
+struct reactor_metrics {
+    metric before;
+    struct metric_histogram delay_us;
+    metric behind;
+};
+
+/* Values at both sides of a bound, and the bucket they belong to. */
+static const struct {
+    uint64_t value;
+    size_t bucket;
+} observe_rows[] = {
+    {0, 0},           {1, 0},    {2, 1},    {4, 1},    {5, 2},        {16, 2},
+    {17, 3},          {4095, 6}, {4096, 6}, {4097, 7}, {1 << 24, 12}, {(1 << 24) + 1, 13},
+    {UINT64_MAX, 13},
+};
+
+START_TEST(a_value_counts_in_the_first_bucket_that_reaches_it)
+{
+    struct reactor_metrics m = {0};
+    metric_observe(&m.delay_us, observe_rows[_i].value);
+    for (size_t i = 0; i < METRIC_BUCKETS; i++)
+        ck_assert_int_eq(metric_get(&m.delay_us.buckets[i]), i == observe_rows[_i].bucket);
+    ck_assert_int_eq(metric_get(&m.before) + metric_get(&m.behind), 0);
+}
+END_TEST
+
+#undef METRICS_OWNER
+#define METRICS_OWNER struct reactor_metrics
+static const struct metric_info reactor_metric_infos[] = {METRIC_INFO(before, COUNTER, "x") METRIC_INFO(
+    delay_us, HISTOGRAM, "time to react") METRIC_INFO(behind, GAUGE, "x")};
+
+START_TEST(a_histogram_is_cumulative_and_survives_its_worker)
+{
+    struct reactor_metrics a = {0}, b = {0};
+    const size_t count = TEST_COUNT(reactor_metric_infos);
+    ck_assert_int_eq(metrics_add(registry, "core", reactor_metric_infos, count, &a), 0);
+    ck_assert_int_eq(metrics_add(registry, "core", reactor_metric_infos, count, &b), 0);
+    metric_observe(&a.delay_us, 1);
+    metric_observe(&a.delay_us, 10);
+    metric_observe(&b.delay_us, 15);
+    metric_observe(&b.delay_us, 1 << 30);
+    metric_add(&a.behind, 7);
+    metrics_remove(registry, &a);
+    char *text = metrics_format(registry);
+    static const char want[] = "# HELP core_delay_us time to react\n# TYPE core_delay_us histogram\n"
+                               "core_delay_us_bucket{le=\"1\"} 1\ncore_delay_us_bucket{le=\"4\"} 1\n"
+                               "core_delay_us_bucket{le=\"16\"} 3\n";
+    static const char want_end[] = "core_delay_us_bucket{le=\"16777216\"} 3\ncore_delay_us_bucket{le=\"+Inf\"} 4\n"
+                                   "core_delay_us_sum 1073741850\ncore_delay_us_count 4\n# HELP core_behind ";
+    ck_assert_ptr_nonnull(strstr(text, want));
+    ck_assert_ptr_nonnull(strstr(text, want_end));
+    ck_assert_ptr_nonnull(strstr(text, "\ncore_behind 7\n"));
+    free(text);
+    text = metrics_summary(registry);
+    ck_assert_str_eq(text, "core_delay_us=4 core_behind=7");
+    free(text);
+}
+END_TEST
+
+enum { N_WRITERS = 3, N_STEPS = 2000 };
+
+static void *pump_many(void *arg)
+{
+    struct pump_metrics *own = arg;
+    add_pump(own);
+    for (int i = 0; i < N_STEPS; i++)
+        metric_add(&own->strokes, 1);
+    metrics_remove(registry, own);
+    return NULL;
+}
+
+START_TEST(threads_count_while_others_read)
+{
+    static struct pump_metrics pumps[N_WRITERS];
+    pthread_t threads[N_WRITERS];
+    for (size_t i = 0; i < N_WRITERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, pump_many, &pumps[i]), 0);
+    for (int i = 0; i < 50; i++)
+        free(metrics_format(registry));
+    for (size_t i = 0; i < N_WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    char *text = metrics_summary(registry);
+    ck_assert_str_eq(text, "pump_strokes=6000");
+    free(text);
+}
+END_TEST
+
 START_TEST(an_empty_registry_has_no_text)
 {
     check_text("");
+    char *text = metrics_summary(registry);
+    ck_assert_str_eq(text, "");
+    free(text);
 }
 END_TEST
 
@@ -82,6 +173,9 @@ static Suite *metrics_suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, text_shows_the_sum_of_all_workers);
     tcase_add_test(t, counters_of_a_worker_that_has_gone_are_not_lost);
+    tcase_add_loop_test(t, a_value_counts_in_the_first_bucket_that_reaches_it, 0, TEST_COUNT(observe_rows));
+    tcase_add_test(t, a_histogram_is_cumulative_and_survives_its_worker);
+    tcase_add_test(t, threads_count_while_others_read);
     tcase_add_test(t, an_empty_registry_has_no_text);
     return s;
 }
