@@ -9,7 +9,6 @@ void byte_budget_init(struct byte_budget *b, size_t limit_bytes)
         limit_bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 4;
     b->limit_bytes = limit_bytes;
     atomic_init(&b->used_bytes, 0);
-    atomic_init(&b->releases, 0);
 }
 
 void byte_budget_loop_init(struct byte_budget_loop *l, struct byte_budget *b, const struct byte_budget_calls *calls,
@@ -20,7 +19,7 @@ void byte_budget_loop_init(struct byte_budget_loop *l, struct byte_budget *b, co
     list_init(&l->large);
     list_init(&l->paused);
     l->stalled_since_ms = 0;
-    l->releases_seen = 0;
+    l->lowest_bytes = 0;
     l->stall_ms = stall_ms;
 }
 
@@ -34,6 +33,8 @@ static struct byte_budget_holder *byte_budget_largest(const struct list *holders
     struct byte_budget_holder *largest = NULL;
     list_for_each (it, holders) {
         struct byte_budget_holder *h = list_entry(it, struct byte_budget_holder, link);
+        if (h->is_shed)
+            continue;
         if (!largest || h->reported_bytes > largest->reported_bytes)
             largest = h;
     }
@@ -75,12 +76,10 @@ static void byte_budget_resume_paused(struct byte_budget_loop *l)
 static void byte_budget_move(struct byte_budget_holder *h, size_t bytes)
 {
     struct byte_budget *b = h->loop->budget;
-    if (bytes < h->reported_bytes) {
+    if (bytes < h->reported_bytes)
         atomic_fetch_sub_explicit(&b->used_bytes, h->reported_bytes - bytes, memory_order_relaxed);
-        atomic_fetch_add_explicit(&b->releases, 1, memory_order_relaxed);
-    } else {
+    else
         atomic_fetch_add_explicit(&b->used_bytes, bytes - h->reported_bytes, memory_order_relaxed);
-    }
     h->reported_bytes = bytes;
 }
 
@@ -98,16 +97,20 @@ void byte_budget_report(struct byte_budget_holder *h, size_t bytes)
 
 static void byte_budget_shed_if_stalled(struct byte_budget_loop *l, uint64_t now_ms)
 {
-    uint64_t releases = atomic_load_explicit(&l->budget->releases, memory_order_relaxed);
-    if (releases != l->releases_seen || l->stalled_since_ms == 0) {
-        l->releases_seen = releases;
+    const size_t used = byte_budget_used(l);
+    if (l->stalled_since_ms == 0 || used + BYTE_BUDGET_STEP <= l->lowest_bytes) {
+        l->lowest_bytes = used;
         l->stalled_since_ms = now_ms;
         return;
     }
     if (now_ms - l->stalled_since_ms < l->stall_ms)
         return;
     l->stalled_since_ms = now_ms;
-    l->calls->on_shed(byte_budget_largest(&l->paused));
+    struct byte_budget_holder *h = byte_budget_largest(&l->paused);
+    if (!h)
+        return;
+    h->is_shed = true;
+    l->calls->on_shed(h);
 }
 
 void byte_budget_tick(struct byte_budget_loop *l, uint64_t now_ms)
@@ -123,14 +126,14 @@ void byte_budget_join(struct byte_budget_loop *l, struct byte_budget_holder *h)
 {
     h->loop = l;
     h->reported_bytes = 0;
-    h->is_paused = false;
+    h->is_paused = h->is_shed = false;
     list_init(&h->link);
 }
 
 void byte_budget_leave(struct byte_budget_holder *h)
 {
     list_del(&h->link);
-    h->is_paused = false;
+    h->is_paused = h->is_shed = false;
     if (h->reported_bytes != 0)
         byte_budget_move(h, 0);
     byte_budget_resume_paused(h->loop);

@@ -6,8 +6,9 @@
  *
  * Above the limit the largest holder of the reporting loop is paused, one with each report: growth stops where it
  * happens, and small holders are never touched. Below 7/8 of the limit the paused ones go on, the last paused first.
- * When holders stay paused and nobody anywhere has released anything for the stall time, unfinished packets fill the
- * budget and block each other: then the largest paused holder is shed.
+ * When holders stay paused and the total has reached no new low for the stall time, unfinished packets fill the budget
+ * and block each other: then the largest paused holder is shed. (That somebody released something proves nothing: small
+ * holders come and go all the time beside a few that are stuck.)
  *
  * Reports, ticks and callbacks: on the loop of the holder. No clock inside. */
 #ifndef BYTE_BUDGET_H
@@ -28,7 +29,6 @@ enum {
 struct byte_budget {
     size_t limit_bytes;
     _Atomic size_t used_bytes;
-    _Atomic uint64_t releases; /* counts up whenever some holder has become smaller */
 };
 
 struct byte_budget_holder;
@@ -47,7 +47,7 @@ struct byte_budget_loop {
     struct list large;         /* holders of BYTE_BUDGET_LARGE and more that go on */
     struct list paused;        /* in the order of their pausing */
     uint64_t stalled_since_ms; /* 0 = not stalled */
-    uint64_t releases_seen;
+    size_t lowest_bytes;       /* of the total since then */
     uint32_t stall_ms;
 };
 
@@ -56,6 +56,7 @@ struct byte_budget_holder {
     struct list link;      /* in loop->large or loop->paused */
     size_t reported_bytes; /* what the total has of it */
     bool is_paused;
+    bool is_shed; /* on_shed was called: it ends, the next one to be shed is another */
 };
 
 /* LIMIT_BYTES 0: a quarter of the machine's memory. */

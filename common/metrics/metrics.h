@@ -37,6 +37,9 @@ struct metric_histogram {
 #define METRIC_TYPE_COUNTER            metric
 #define METRIC_TYPE_GAUGE              metric
 #define METRIC_TYPE_HISTOGRAM          struct metric_histogram
+#define METRIC_VALUES_COUNTER          1
+#define METRIC_VALUES_GAUGE            1
+#define METRIC_VALUES_HISTOGRAM        (METRIC_BUCKETS + 1)
 #define METRIC_FIELD(name, kind, help) METRIC_TYPE_##kind name;
 
 struct metric_info {
@@ -49,7 +52,7 @@ struct metric_info {
 
 /* A row of an array of struct metric_info; the file defines METRICS_OWNER as the struct that holds the values. */
 #define METRIC_INFO(name_, kind_, help_) \
-    {#name_, METRIC_##kind_, help_, offsetof(METRICS_OWNER, name_), sizeof(METRIC_TYPE_##kind_) / sizeof(metric)},
+    {#name_, METRIC_##kind_, help_, offsetof(METRICS_OWNER, name_), METRIC_VALUES_##kind_},
 
 /* Only for the thread that owns the struct: no locked instruction. */
 static inline void metric_add(metric *m, int64_t n)

@@ -1,6 +1,7 @@
 /* byte_budget: who is paused, who goes on, who is shed. */
 #include "byte_budget.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,6 +130,86 @@ START_TEST(a_release_anywhere_puts_the_shedding_off)
 }
 END_TEST
 
+START_TEST(small_holders_that_come_and_go_do_not_put_it_off)
+{
+    byte_budget_set(&holders[0], 600 * KIB);
+    byte_budget_set(&holders[1], 450 * KIB);
+    byte_budget_tick(&loop, 1000);
+    for (int i = 0; i < 10; i++) {
+        byte_budget_set(&other_holder, 60 * KIB);
+        byte_budget_set(&other_holder, 0);
+        byte_budget_tick(&loop, 1000 + (uint64_t)(i + 1) * STALL_MS / 10);
+    }
+    ck_assert_str_eq(story, "p0 s0 ");
+}
+END_TEST
+
+/* Holders of this loop end some time after they were told to. */
+static void on_shed_later(struct byte_budget_holder *h)
+{
+    tell('s', h);
+}
+
+START_TEST(a_holder_is_shed_once_and_then_the_next)
+{
+    static const struct byte_budget_calls slow_calls = {
+        .on_pause = on_pause, .on_resume = on_resume, .on_shed = on_shed_later};
+    byte_budget_loop_init(&loop, &budget, &slow_calls, STALL_MS);
+    byte_budget_set(&holders[0], 700 * KIB);
+    byte_budget_set(&holders[1], 400 * KIB);
+    byte_budget_set(&holders[1], 500 * KIB);
+    for (uint64_t i = 0; i < 5; i++)
+        byte_budget_tick(&loop, 1000 + i * STALL_MS);
+    ck_assert_str_eq(story, "p0 p1 s0 s1 ");
+}
+END_TEST
+
+static void churn_pause(struct byte_budget_holder *h)
+{
+    ck_assert(h->is_paused);
+}
+
+static void churn_pause_ended(struct byte_budget_holder *h)
+{
+    ck_assert(!h->is_paused);
+}
+
+static void churn_shed(struct byte_budget_holder *h)
+{
+    byte_budget_leave(h);
+}
+
+static void *churn(void *arg)
+{
+    static const struct byte_budget_calls churn_calls = {
+        .on_pause = churn_pause, .on_resume = churn_pause_ended, .on_shed = churn_shed};
+    struct byte_budget_loop own;
+    struct byte_budget_holder h[3];
+    byte_budget_loop_init(&own, &budget, &churn_calls, 3);
+    for (size_t i = 0; i < 3; i++)
+        byte_budget_join(&own, &h[i]);
+    for (size_t i = 0; i < 5000; i++) {
+        struct byte_budget_holder *one = &h[i % 3];
+        byte_budget_set(one, one->is_paused ? one->reported_bytes / 2 : (i * 7919) % 400 * KIB);
+        byte_budget_tick(&own, i);
+    }
+    for (size_t i = 0; i < 3; i++)
+        byte_budget_leave(&h[i]);
+    ck_assert(list_is_empty(&own.large) && list_is_empty(&own.paused));
+    return arg;
+}
+
+START_TEST(loops_share_only_the_total_and_it_comes_out_even)
+{
+    pthread_t threads[3];
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, churn, NULL), 0);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(budget.used_bytes, 0);
+}
+END_TEST
+
 START_TEST(a_quarter_of_memory_is_the_default)
 {
     struct byte_budget b;
@@ -148,6 +229,9 @@ static Suite *byte_budget_suite(void)
     tcase_add_test(t, what_another_loop_released_is_seen_at_the_next_tick);
     tcase_add_test(t, when_nothing_moves_the_largest_paused_is_shed);
     tcase_add_test(t, a_release_anywhere_puts_the_shedding_off);
+    tcase_add_test(t, small_holders_that_come_and_go_do_not_put_it_off);
+    tcase_add_test(t, a_holder_is_shed_once_and_then_the_next);
+    tcase_add_test(t, loops_share_only_the_total_and_it_comes_out_even);
     tcase_add_test(t, a_quarter_of_memory_is_the_default);
     return s;
 }
