@@ -1,0 +1,1 @@
+"""What the integration tests stand on: MQTT bytes, raw clients, a raw broker, relays, and the programs under test."""

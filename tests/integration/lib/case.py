@@ -1,0 +1,329 @@
+"""What a test is handed, and how tests are declared.
+
+A *scenario* speaks MQTT as clients do. It runs three ways: directly at the broker, through both proxies, and through both
+proxies with the client's bytes dripping in and out one by one. What every client received (and what a scripted broker
+received) is written down; the three transcripts must be equal: a client must not see the difference.
+
+A *chain test* is about the proxies themselves and builds what it needs.
+"""
+
+import inspect
+import os
+import shutil
+import tempfile
+
+from . import wire
+from .peer import Client, ScriptedBroker, connect_to
+from .programs import Mosquitto, Program, Relay, RProxy, SProxy, run_command
+from .wire import V31, V311, V5
+
+DIRECT, CHAIN, DRIP = 'direct', 'chain', 'chain-drip'
+WAYS = (DIRECT, CHAIN, DRIP)
+VERSION_NAMES = {V31: '3.1', V311: '3.1.1', V5: '5', None: ''}
+
+
+class Skip(Exception):
+    """This test cannot run here; the text says why. It counts neither as passed nor as failed."""
+
+
+class Declared:
+    """A test function with what its decorator said about it."""
+
+    def __init__(self, function, is_scenario, version, options):
+        self.function, self.is_scenario, self.version, self.options = function, is_scenario, version, options
+        module = os.path.splitext(os.path.basename(inspect.getfile(function)))[0]
+        suffix = f'[{VERSION_NAMES[version]}]' if version else ''
+        self.name = f'{module}.{function.__name__}{suffix}'
+        self.promise = inspect.getdoc(function) or ''
+
+
+DECLARED = []
+
+
+def scenario(*versions, broker='plain', **options):
+    """Declare a scenario for VERSIONS (all three unless given) before the BROKER of that name."""
+    def declare(function):
+        for version in versions or (V31, V311, V5):
+            DECLARED.append(Declared(function, True, version, {'broker': broker, **options}))
+        return function
+    return declare
+
+
+def chain_test(*versions, **options):
+    """Declare a chain test, once per version. With release=True it runs the release build: it measures memory or moves
+    hundreds of megabytes, both of which a sanitizer distorts. With only_all=True it runs in `tests/run --all`."""
+    def declare(function):
+        for version in versions or (None,):
+            DECLARED.append(Declared(function, False, version, options))
+        return function
+    return declare
+
+
+class Tools:
+    """Where things are on this machine."""
+
+    def __init__(self, build, release):
+        self.build, self.release = build, release
+        self.folder = tempfile.mkdtemp(prefix='mqtt-tests-')
+
+    def proxy(self, name, release=False):
+        return os.path.join(self.release if release else self.build, name, name)
+
+    def built(self, name):
+        path = os.path.join(self.build, 'tests', 'integration', name)
+        if not os.path.exists(path):
+            raise AssertionError(f'{path} is not built')
+        return path
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+# ---- brokers by name
+
+PLAIN_CONFIG = 'max_queued_messages 0\nset_tcp_nodelay true\nsys_interval 0\n'
+
+
+def start_plain(tools):
+    return Mosquitto(tools.folder, PLAIN_CONFIG)
+
+
+def start_strict(tools):
+    """Two messages in flight, small packets only, few aliases, short keep-alive: limits that a client can see."""
+    return Mosquitto(tools.folder, PLAIN_CONFIG + 'max_inflight_messages 2\nmax_packet_size 20000\nmax_keepalive 600\n'
+                     'max_qos 1\nretain_available false\nmax_topic_alias 3\nallow_zero_length_clientid false\n')
+
+
+def start_password(tools):
+    path = os.path.join(tools.folder, 'passwords')
+    users = (('alice', 'secret'), ('zoë', 'pässwörd'), ('spaced name', 'a b c'))
+    for user, password in users:
+        create = [] if os.path.exists(path) else ['-c']
+        code, _, error = run_command(['mosquitto_passwd', '-b', *create, path, user, password])
+        assert code == 0, error
+    acl = os.path.join(tools.folder, 'acl')
+    with open(acl, 'w', encoding='utf-8') as lines:
+        lines.write('user alice\ntopic readwrite #\ntopic deny forbidden/#\n')
+    return Mosquitto(tools.folder, PLAIN_CONFIG + f'password_file {path}\nacl_file {acl}\n', anonymous=False)
+
+
+def start_plugin(tools):
+    """The broker that really asks: see auth_plugin.c."""
+    record = os.path.join(tools.folder, 'plugin-record')
+    broker = Mosquitto(tools.folder, PLAIN_CONFIG + f'plugin {tools.built("auth_plugin.so")}\n'
+                       f'plugin_opt_record {record}\n', anonymous=False)
+    broker.record = record
+    return broker
+
+
+def start_scripted(tools):
+    return ScriptedBroker()
+
+
+BROKERS = {'plain': start_plain, 'strict': start_strict, 'password': start_password, 'plugin': start_plugin,
+           'scripted': start_scripted}
+
+
+class World:
+    """One way to one broker, up and ready; shared by the scenarios of a worker until one of them fails."""
+
+    def __init__(self, way, broker_name, tools, release=False):
+        self.way, self.programs = way, []
+        self.broker = BROKERS[broker_name](tools)
+        try:
+            port = self.broker.port
+            self.address = ('127.0.0.1', port)
+            if isinstance(self.broker, Program):
+                self.programs.append(self.broker)
+            if way != DIRECT:
+                self.s_proxy = self.add(SProxy(tools.proxy('s-proxy', release), [f'mqtt://127.0.0.1:{port}']))
+                self.s_proxy.wait_ready()
+                self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), self.s_proxy.target))
+                self.address = self.r_proxy.wait_ready().address
+            if way == DRIP:
+                self.address = self.add(Relay(self.address, is_drip=True)).address
+        except BaseException:
+            self.kill()
+            raise
+
+    def add(self, program):
+        self.programs.append(program)
+        return program
+
+    def assert_alive(self):
+        for program in self.programs:
+            if not program.is_running():
+                raise AssertionError(f'{program.name} has ended with {program.wait_exit()}\n{program.tail(120)}')
+
+    def close(self):
+        """End it all from the client's side on; each program must end well."""
+        try:
+            for program in reversed(self.programs):
+                program.stop()
+        finally:
+            self.kill()
+
+    def kill(self):
+        for program in self.programs:
+            program.kill()
+        if not isinstance(self.broker, Program):
+            self.broker.close()
+
+    def tails(self):
+        return '\n'.join(program.tail() for program in self.programs if program.name != 'relay')
+
+
+class Case:
+    """What both kinds of test can do. Owns the sockets of the test."""
+
+    def __init__(self, declared, tools):
+        self.declared, self.tools, self.version = declared, tools, declared.version or V5
+        self.transcript = {}
+        self.peers = []
+        self.rewrites = []
+        self.address = None
+        self.base = f'{declared.function.__name__}/{VERSION_NAMES[self.version]}'
+
+    def topic(self, rest=''):
+        """A topic of this test's own, the same in all ways."""
+        return f'{self.base}/{rest}' if rest else self.base
+
+    def client(self, name, version=None, client_id=None, address=None):
+        """A raw client with an open socket that has not sent CONNECT yet."""
+        lines = self.transcript.setdefault(name, [])
+        if lines:
+            lines.append('-- again --')
+        sock = connect_to(address or self.address)
+        peer = Client(name, sock, version or self.version, lines,
+                      f'{self.base}-{name}'.replace('/', '-') if client_id is None else client_id)
+        peer.rewrite = self.rewrite
+        self.peers.append(peer)
+        return peer
+
+    def connected(self, name, version=None, client_id=None, address=None, **options):
+        """A raw client that has its CONNACK."""
+        peer = self.client(name, version, client_id, address)
+        peer.connect(**options)
+        return peer
+
+    def rewrite(self, text):
+        for old, new in self.rewrites:
+            text = text.replace(old, new)
+        return text
+
+    def same(self, value, name):
+        """From here on VALUE, which differs from run to run, stands in the transcript as NAME."""
+        self.rewrites.append((repr(value)[1:-1] if isinstance(value, str) else repr(value), f'<{name}>'))
+
+    def note(self, name, text):
+        self.transcript.setdefault(name, []).append(self.rewrite(text))
+
+    def close_peers(self):
+        for peer in self.peers:
+            peer.close()
+
+
+class ScenarioCase(Case):
+    def __init__(self, declared, tools, world):
+        super().__init__(declared, tools)
+        self.world, self.way = world, world.way
+        self.is_chain = world.way != DIRECT
+        self.address = world.address
+
+    def serve(self, name='broker', **connack):
+        """A scripted broker takes the next connection: CONNECT read, CONNACK sent."""
+        peer = self.world.broker.serve(self.transcript.setdefault(name, []), **connack)
+        self.peers.append(peer)
+        return peer
+
+    def accept(self, name='broker'):
+        peer = self.world.broker.accept(self.transcript.setdefault(name, []))
+        self.peers.append(peer)
+        return peer
+
+    def pair(self, code=0, connack=(), name='client', **options):
+        """A client and, behind it, the scripted broker's end of the same connection, both past CONNACK."""
+        client = self.client(name)
+        client.send(wire.connect(client.version, client.client_id, **options))
+        upstream = self.serve(name='broker', properties=connack, code=code)
+        client.expect('CONNACK', code=code)
+        return client, upstream
+
+
+class ChainCase(Case):
+    def __init__(self, declared, tools, get_world):
+        super().__init__(declared, tools)
+        self.get_world = get_world
+        self.programs, self.brokers = [], []
+        self.release = declared.options.get('release', False)
+        self.folder = tempfile.mkdtemp(prefix='case-', dir=tools.folder)
+        self.way = CHAIN
+
+    def add(self, program):
+        self.programs.append(program)
+        return program
+
+    def use_shared(self, broker='plain'):
+        """The worker's running chain, for tests that leave it as it was."""
+        world = self.get_world(CHAIN, broker)
+        self.address = world.address
+        return world
+
+    def mosquitto(self, config='', **options):
+        return self.add(Mosquitto(self.folder, PLAIN_CONFIG + config, **options))
+
+    def scripted(self, **options):
+        broker = ScriptedBroker(**options)
+        self.brokers.append(broker)
+        return broker
+
+    def binary(self, name):
+        return self.tools.proxy(name, self.release)
+
+    def s_proxy(self, upstreams, *options, ready=True, **program):
+        proxy = self.add(SProxy(self.binary('s-proxy'), upstreams, *options, **program))
+        return proxy.wait_ready() if ready else proxy
+
+    def r_proxy(self, s_proxy, *options, ready=True, **program):
+        proxy = self.add(RProxy(self.binary('r-proxy'), s_proxy, *options, **program))
+        if ready:
+            self.address = proxy.wait_ready().address
+        return proxy
+
+    def relay(self, target, **options):
+        return self.add(Relay(target, **options))
+
+    def chain(self, broker=None, s_options=(), r_options=()):
+        """Broker (mosquitto unless given), s-proxy and r-proxy; clients connect to the last."""
+        broker = broker or self.mosquitto()
+        s_proxy = self.s_proxy([f'mqtt://127.0.0.1:{broker.port}'], *s_options)
+        r_proxy = self.r_proxy(s_proxy.target, *r_options)
+        return broker, s_proxy, r_proxy
+
+    def serve(self, broker, **connack):
+        peer = broker.serve(self.transcript.setdefault('broker', []), **connack)
+        self.peers.append(peer)
+        return peer
+
+    def accept(self, broker, name='broker'):
+        peer = broker.accept(self.transcript.setdefault(name, []))
+        self.peers.append(peer)
+        return peer
+
+    def finish(self):
+        """The end of a test that passed: what still runs must end well."""
+        for program in reversed(self.programs):
+            if program.is_running():
+                program.stop()
+            elif not isinstance(program, Relay):
+                program.assert_clean()
+
+    def kill(self):
+        for program in self.programs:
+            program.kill()
+        for broker in self.brokers:
+            broker.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tails(self):
+        return '\n'.join(program.tail() for program in self.programs if program.name != 'relay')

@@ -1,0 +1,278 @@
+"""The programs of a test: mosquitto, s-proxy, r-proxy, relays. Each gets a free port, its own log, and an end.
+
+A program is waited for by its log lines and its exit, never by time.
+"""
+
+import os
+import pwd
+import re
+import resource
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from .peer import PATIENCE, connect_to
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = '/usr/bin/python3'
+SANITIZER_EXIT = 99
+SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed')
+
+# What one test may not take from another: proxies and clients inherit a clean environment.
+ENVIRONMENT = {
+    'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C.UTF-8',
+    'ASAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:detect_leaks=1',
+    'UBSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1:print_stacktrace=1',
+    'TSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1',
+}
+
+
+def free_port(host='127.0.0.1'):
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def raise_descriptor_limit():
+    """A thousand clients need more than the usual soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Program:
+    """A child process and the lines it has logged on stderr so far. Its stdout goes the same way."""
+
+    def __init__(self, name, argv, env=None, limits=None, wrapper=()):
+        """LIMITS: {RLIMIT_x: (soft, hard)}; WRAPPER: a command that runs ARGV, such as valgrind."""
+        self.name, self.argv = name, argv
+        self.lines = []
+        self.changed = threading.Condition()
+
+        def before_exec():
+            for which, pair in (limits or {}).items():
+                resource.setrlimit(which, pair)
+
+        self.child = subprocess.Popen(list(wrapper) + argv, env={**ENVIRONMENT, **(env or {})},
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      preexec_fn=before_exec if limits else None)
+        self.pid = self.child.pid
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
+
+    def read_log(self):
+        for raw in self.child.stdout:
+            with self.changed:
+                self.lines.append(raw.decode('utf-8', 'replace').rstrip('\n'))
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append(None)         # end of the log
+            self.changed.notify_all()
+
+    # ---- its log
+
+    def log(self):
+        with self.changed:
+            return '\n'.join(line for line in self.lines if line is not None)
+
+    def mark(self):
+        """A place in the log from which to wait for later lines."""
+        with self.changed:
+            return len(self.lines)
+
+    def wait_log(self, pattern, since=0, patience=None):
+        """The match of the first line from SINCE on; fails when the program ends before."""
+        expression = re.compile(pattern)
+        deadline = time.monotonic() + (patience or PATIENCE)
+        at = since
+        with self.changed:
+            while True:
+                while at < len(self.lines):
+                    line, at = self.lines[at], at + 1
+                    if line is None:
+                        raise AssertionError(f'{self.name} ended before it logged {pattern!r}\n{self.tail_locked()}')
+                    match = expression.search(line)
+                    if match:
+                        return match
+                if not self.changed.wait(deadline - time.monotonic()):
+                    raise AssertionError(f'{self.name} did not log {pattern!r}\n{self.tail_locked()}')
+
+    def tail_locked(self, count=40):
+        return '\n'.join(f'    {self.name}| {line}' for line in self.lines[-count:] if line is not None)
+
+    def tail(self, count=40):
+        with self.changed:
+            return self.tail_locked(count)
+
+    # ---- its end
+
+    def is_running(self):
+        return self.child.poll() is None
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def wait_exit(self, patience=None):
+        """Its exit code; negative when a signal killed it."""
+        try:
+            code = self.child.wait(patience or PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f'{self.name} does not end\n{self.tail()}') from None
+        self.reader.join(PATIENCE)
+        return code
+
+    def kill(self):
+        if self.is_running():
+            self.child.kill()
+        self.child.wait()
+
+    def stop(self):
+        """End it as an administrator would; it must comply, with 0 and without a word of a sanitizer."""
+        if self.is_running():
+            self.child.terminate()
+        try:
+            code = self.wait_exit()
+        finally:
+            self.kill()
+        self.assert_clean()
+        if code != 0:
+            raise AssertionError(f'{self.name} ended with {code}\n{self.tail()}')
+
+    def assert_clean(self):
+        if SANITIZER_WORDS.search(self.log()):
+            raise AssertionError(f'{self.name} reported a fault\n{self.tail(120)}')
+
+    # ---- its measures
+
+    def resident_bytes(self, field='VmRSS'):
+        with open(f'/proc/{self.pid}/status', encoding='ascii') as status:
+            for line in status:
+                if line.startswith(field + ':'):
+                    return int(line.split()[1]) * 1024
+        raise AssertionError(f'no {field} of {self.name}')
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.pid}/fd'))
+
+
+class Mosquitto(Program):
+    """Debian's broker with a configuration of its own, on loopback."""
+
+    def __init__(self, folder, config='', host='127.0.0.1', port=None, anonymous=True):
+        self.folder = tempfile.mkdtemp(prefix='mosquitto-', dir=folder)
+        for _ in range(20):
+            self.host, self.port = host, port or free_port(host)
+            path = os.path.join(self.folder, 'mosquitto.conf')
+            with open(path, 'w', encoding='ascii') as conf:
+                # the same user: as root it would turn into "mosquitto", who may not read this folder
+                conf.write(f'listener {self.port} {host}\nuser {user_name()}\n'
+                           f'allow_anonymous {"true" if anonymous else "false"}\n'
+                           'log_dest stderr\nlog_type all\nconnection_messages true\n' + config)
+            super().__init__('mosquitto', ['mosquitto', '-c', path])
+            try:
+                self.wait_log(r'mosquitto version .* running')
+                return
+            except AssertionError:
+                self.kill()
+                if 'Address already in use' not in self.log():      # somebody took the port in between
+                    raise
+        raise AssertionError('no free port for mosquitto')
+
+    @property
+    def address(self):
+        return (self.host, self.port)
+
+    @property
+    def url(self):
+        return f'mqtt://{bracket(self.host)}:{self.port}'
+
+
+class SProxy(Program):
+    def __init__(self, binary, upstreams, *options, listen='127.0.0.1:0', **program):
+        argv = [binary, '--listen-grpc', listen]
+        for url in upstreams:
+            argv += ['--upstream', url]
+        super().__init__('s-proxy', argv + list(options), **program)
+
+    def wait_ready(self):
+        self.target = self.wait_log(r'serving gRPC on (\S+)').group(1).rstrip(',')
+        self.wait_log(r'\bready\b')
+        return self
+
+    @property
+    def address(self):
+        host, port = self.target.rsplit(':', 1)
+        return (host.strip('[]'), int(port))
+
+
+class RProxy(Program):
+    def __init__(self, binary, s_proxy, *options, listens=('mqtt://127.0.0.1:0',), **program):
+        argv = [binary, '--s-proxy', s_proxy]
+        for url in listens:
+            argv += ['--listen', url]
+        super().__init__('r-proxy', argv + list(options), **program)
+
+    def wait_ready(self):
+        self.wait_log(r'\bready\b')
+        self.listens = [parse_url(url) for url in re.findall(r'listening on (\S+)', self.log())]
+        self.address = self.listens[0]
+        return self
+
+
+class Relay(Program):
+    """lib/relay.py in a process of its own; see there for the commands."""
+
+    def __init__(self, target, is_drip=False):
+        self.name = 'relay'
+        self.target = target
+        self.child = subprocess.Popen([PYTHON, os.path.join(HERE, 'relay.py'), target[0], str(target[1])] +
+                                      (['--drip'] if is_drip else []), env=ENVIRONMENT, text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.child.pid
+        self.port = int(self.child.stdout.readline())
+        self.address = ('127.0.0.1', self.port)
+
+    def tell(self, word):
+        self.child.stdin.write(word + '\n')
+        self.child.stdin.flush()
+        return self.child.stdout.readline().strip()
+
+    def stop(self):
+        self.child.stdin.close()
+        self.child.wait(PATIENCE)
+
+    def tail(self, count=40):
+        return ''
+
+
+def run_command(argv, patience=None, **options):
+    """A short-lived command: its exit code, stdout and stderr."""
+    done = subprocess.run(argv, env={**ENVIRONMENT, **options.pop('env', {})}, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=patience or PATIENCE, check=False, **options)
+    return done.returncode, done.stdout, done.stderr.decode('utf-8', 'replace')
+
+
+def parse_url(url):
+    """mqtt://127.0.0.1:1883 -> ('127.0.0.1', 1883); unix:/path -> '/path'."""
+    if url.startswith('unix:'):
+        return url[len('unix:'):]
+    host, port = url.split('://', 1)[1].rstrip('/,').rsplit(':', 1)
+    return (host.strip('[]'), int(port))
+
+
+def bracket(host):
+    return f'[{host}]' if ':' in host else host
+
+
+def user_name():
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def is_listening(address):
+    try:
+        connect_to(address, 1).close()
+        return True
+    except OSError:
+        return False
