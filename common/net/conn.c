@@ -300,7 +300,7 @@ void conn_destroy(struct conn *c)
 
 void conn_detach(struct conn *c, struct conn_parcel *ret_parcel)
 {
-    assert(!c->is_offering && !c->is_closed);
+    assert(!c->offer && !c->is_closed);
     const bool has_unsent = bufq_len(&c->out) > 0;
     *ret_parcel = (struct conn_parcel){
         .fd = c->fd,
@@ -378,6 +378,8 @@ void conn_continue(struct conn *c)
 
 size_t conn_unread_bytes(const struct conn *c)
 {
+    if (c->offer)
+        return c->offer->len;
     return c->unread ? buf_len(c->unread) : 0;
 }
 

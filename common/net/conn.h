@@ -91,7 +91,7 @@ void conn_resume(struct conn *c);
 bool conn_is_paused(const struct conn *c);
 /* Offer unread bytes again in this turn although nothing new has come (after a packet has waited). */
 void conn_continue(struct conn *c);
-/* Bytes received and not used, for budgets. Inside on_input: as of before it. */
+/* Bytes received and not used, for budgets; inside on_input what is left behind the cursor. */
 size_t conn_unread_bytes(const struct conn *c);
 /* The user needs N unread bytes before on_input makes sense again (a packet of known length): offers wait until then
  * (or until the stream has ended), and the buffer grows towards N as bytes arrive. One-shot: satisfied or replaced by

@@ -26,9 +26,9 @@ static size_t conn_input_call(struct conn *c, const uint8_t *bytes, size_t len)
     struct cursor input = cursor_make(bytes, len);
     c->is_offer_due = false;
     c->expect_bytes = 0;
-    c->is_offering = true;
+    c->offer = &input;
     c->cbs->on_input(c, &input, c->arg);
-    c->is_offering = false;
+    c->offer = NULL;
     return len - input.len;
 }
 

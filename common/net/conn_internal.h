@@ -42,6 +42,7 @@ struct conn {
     struct net_loop *net;       /* one reference */
     struct conn_linger *linger; /* NULL until conn_close() with time left */
     struct buf *unread;         /* NULL when there is nothing unread */
+    const struct cursor *offer; /* what on_input has not used yet; NULL unless it is on the stack */
     size_t expect_bytes;        /* no offer below so many unread bytes */
     struct bufq out;
     size_t low_mark_bytes;
@@ -51,7 +52,6 @@ struct conn {
     uint8_t watched;    /* the events that poll is set to */
     bool is_closed : 1; /* conn_close() or conn_detach(): no callback any more, memory goes with the turn */
     bool is_paused : 1;
-    bool is_offering : 1; /* on_input is on the stack */
     bool is_offer_due : 1;
     bool is_read_done : 1; /* nothing more will come from the socket */
     bool is_hung_up : 1;   /* poll reports HUP, which cannot be masked: not watched while paused */

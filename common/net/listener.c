@@ -363,7 +363,7 @@ static bool listener_is_every(const struct url *url)
 static int listener_open_tcp_once(struct listener *l, const struct url *url, uint16_t *port)
 {
     union conn_address addresses[RESOLVE_MAX];
-    size_t n;
+    size_t n = 0;
     if (listener_is_every(url)) {
         int r = listener_open_every(l, port);
         return r < 0 ? err_errno(r, "port %u", *port) : 0;
