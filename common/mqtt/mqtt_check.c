@@ -68,12 +68,6 @@ static int check_packet_id(const struct mqtt_packet *p, struct mqtt_fault *fault
     return 0;
 }
 
-static __attribute__((noinline)) bool has_property(const struct mqtt_packet *p, enum mqtt_property_id id)
-{
-    struct mqtt_property prop;
-    return p->properties.wire.len > 0 && mqtt_property_find(&p->properties, id, &prop);
-}
-
 static int check_will(const struct mqtt_will *will, struct mqtt_fault *fault)
 {
     if (will->qos > 2)
@@ -94,7 +88,8 @@ static int check_connect(const struct mqtt_packet *p, struct mqtt_fault *fault)
     const struct mqtt_connect *c = &p->connect;
     if (check_properties(p, fault))
         return MQTT_CHECK_BAD;
-    if (has_property(p, MQTT_PROPERTY_AUTHENTICATION_DATA) && !has_property(p, MQTT_PROPERTY_AUTHENTICATION_METHOD))
+    if (mqtt_property_has(&p->properties, MQTT_PROPERTY_AUTHENTICATION_DATA) &&
+        !mqtt_property_has(&p->properties, MQTT_PROPERTY_AUTHENTICATION_METHOD))
         return mqtt_fault_set(fault, PROTOCOL_ERROR,
                               "MQTT 3.1.2.11.10: Authentication Data without Authentication Method");
     if (check_text(c->client_id, "MQTT-3.1.3-4: client id is not UTF-8", fault))
@@ -126,7 +121,7 @@ static int check_publish(const struct mqtt_packet *p, struct mqtt_fault *fault)
         return MQTT_CHECK_BAD;
     if (mqtt_check_topic(publish->topic, fault) || check_properties(p, fault))
         return MQTT_CHECK_BAD;
-    if (publish->topic.len == 0 && !has_property(p, MQTT_PROPERTY_TOPIC_ALIAS))
+    if (publish->topic.len == 0 && !mqtt_property_has(&p->properties, MQTT_PROPERTY_TOPIC_ALIAS))
         return mqtt_fault_set(fault, PROTOCOL_ERROR, "MQTT-4.7.3-1: topic name is empty and there is no Topic Alias");
     return 0;
 }
@@ -263,7 +258,7 @@ static int check_auth(const struct mqtt_packet *p, struct mqtt_fault *fault)
 {
     if (check_reason(p, "MQTT-3.15.2-1: AUTH has no such reason code", fault) || check_properties(p, fault))
         return MQTT_CHECK_BAD;
-    if (!has_property(p, MQTT_PROPERTY_AUTHENTICATION_METHOD))
+    if (!mqtt_property_has(&p->properties, MQTT_PROPERTY_AUTHENTICATION_METHOD))
         return mqtt_fault_set(fault, PROTOCOL_ERROR, "MQTT 3.15.2.2.2: AUTH without Authentication Method");
     return 0;
 }

@@ -151,6 +151,12 @@ bool mqtt_property_find(const struct mqtt_properties *list, enum mqtt_property_i
     return false;
 }
 
+bool mqtt_property_has(const struct mqtt_properties *list, enum mqtt_property_id id)
+{
+    struct mqtt_property prop;
+    return mqtt_property_find(list, id, &prop);
+}
+
 uint32_t mqtt_property_number(const struct mqtt_properties *list, enum mqtt_property_id id, uint32_t fallback)
 {
     struct mqtt_property prop;

@@ -100,6 +100,7 @@ const struct mqtt_property_info *mqtt_property_info(unsigned id);
 bool mqtt_property_next(struct mqtt_bytes *iter, struct mqtt_property *ret);
 /* The first property with this id. False if there is none. */
 bool mqtt_property_find(const struct mqtt_properties *list, enum mqtt_property_id id, struct mqtt_property *ret);
+bool mqtt_property_has(const struct mqtt_properties *list, enum mqtt_property_id id);
 /* The number of the first property with this id, or FALLBACK. */
 uint32_t mqtt_property_number(const struct mqtt_properties *list, enum mqtt_property_id id, uint32_t fallback);
 
