@@ -16,6 +16,7 @@
 #ifndef FRAME_TO_PACKET_H
 #define FRAME_TO_PACKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,5 +63,11 @@ struct frame_source {
  * or CONVERT_REFUSED, respectively. Faults: 0x81 where the bytes are wrong, 0x82 or what mqtt_packet_check() says where
  * the packet is; a packet of another version than the session's is 0x82. */
 int frame_to_packet(const struct frame_source *source, struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault);
+
+/* Whether SOURCE is protobuf and no known field of it has a wrong wire type, whatever packet it makes. The scratch is
+ * not needed. */
+bool frame_is_well_formed(const struct frame_source *source);
+/* The text of the fault where it is not. */
+extern const char *const frame_malformed_text;
 
 #endif
