@@ -1,0 +1,28 @@
+/* What a carrier of lanes has to offer (lane.h), and the part of a lane that all carriers share. For tunnel only. */
+#ifndef LANE_INTERNAL_H
+#define LANE_INTERNAL_H
+
+#include "lane.h"
+
+/* Each is the function of lane.h with that name. */
+struct lane_ops {
+    int (*send)(struct lane *l, const struct mqtt_packet *packet);
+    bool (*may_send)(const struct lane *l);
+    void (*consumed)(struct lane *l, size_t bytes);
+    struct gate_wait *(*hold)(struct lane *l);
+    size_t (*buffered_bytes)(const struct lane *l);
+    void (*pause)(struct lane *l, bool is_paused);
+    void (*finish)(struct lane *l, enum lane_end why, const char *text);
+    void (*free)(struct lane *l);
+};
+
+/* First member of a carrier's own struct. */
+struct lane {
+    const struct lane_ops *ops;
+    const struct lane_cbs *cbs;
+    void *arg;
+    struct lane_peer peer;
+    size_t packet_charge; /* of the packet now in on_packet */
+};
+
+#endif
