@@ -1,4 +1,5 @@
 #include "pb_property.h"
+#include "mqtt_wire.h"
 
 #include "pb_wire.h"
 
