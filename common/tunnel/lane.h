@@ -1,17 +1,19 @@
 /* A lane: one session's ordered share of the tunnel, whatever carries it.
  *
- *   session --lane_send(packet)--> [ packet_to_frame, pieces, credit ] --> carrier ==> carrier --> on_packet --> session
+ *   session --lane_send(packet)--> [ packet_to_frame, pieces, credit ] --> carrier ==> carrier --> on_packet -->
+ * session
  *
- * The session code (rp_uplink, rp_downlink, sp_uplink, sp_downlink) knows lanes only. A carrier implements `struct lane_ops`:
- * relay.c (one gRPC stream per lane, compatible with the existing implementation); a trunk carries many lanes in one stream.
+ * The session code (rp_uplink, rp_downlink, sp_uplink, sp_downlink) knows lanes only. A carrier implements `struct
+ * lane_ops`: relay.c (one gRPC stream per lane, compatible with the existing implementation); a trunk carries many
+ * lanes in one stream.
  *
- * Back-pressure: lane_send() always takes the packet; the session asks lane_may_send() and stops its source when it says no,
- * until on_writable. In the other direction the carrier counts what it has delivered and the session says with lane_consumed()
- * when bytes have gone to the socket: so credit returns only for what has left this process. At most LANE_WINDOW_BYTES plus one
- * packet of a direction are under way between the two sessions, when both sides are ours.
+ * Back-pressure: lane_send() always takes the packet; the session asks lane_may_send() and stops its source when it
+ * says no, until on_writable. In the other direction the carrier counts what it has delivered and the session says with
+ * lane_consumed() when bytes have gone to the socket: so credit returns only for what has left this process. At most
+ * LANE_WINDOW_BYTES plus one packet of a direction are under way between the two sessions, when both sides are ours.
  *
- * Life: open/accept -> on_open (once, when the peer's abilities are known) -> packets -> on_end (once, last) -> lane_free().
- * One thread: the session's loop. */
+ * Life: open/accept -> on_open (once, when the peer's abilities are known) -> packets -> on_end (once, last) ->
+ * lane_free(). One thread: the session's loop. */
 #ifndef LANE_H
 #define LANE_H
 
@@ -25,35 +27,36 @@
 struct lane;
 
 enum {
-    LANE_WINDOW_BYTES = 256 * 1024,     /* credit in each direction; see lane_consumed() */
-    LANE_PIECE_BYTES = 16 * 1000,       /* larger frames are cut, if the peer can join them */
+    LANE_WINDOW_BYTES = 256 * 1024,          /* credit in each direction; see lane_consumed() */
+    LANE_PIECE_BYTES = 16 * 1000,            /* larger frames are cut, if the peer can join them */
     LANE_UNKNOWN_PEER_MAX = 4 * 1024 * 1024, /* decode limit of a peer that does not say what it is */
 };
 
-/* What ended a lane; the carrier maps it to what its peer understands (relay: gRPC status, see proto/mqtt_relay.proto). */
+/* What ended a lane; the carrier maps it to what its peer understands (relay: gRPC status, see proto/mqtt_relay.proto).
+ */
 enum lane_end {
-    LANE_END_OK,            /* in order: everything before it has been delivered */
-    LANE_END_UNAVAILABLE,   /* s-proxy or broker not reachable, lost, or draining */
-    LANE_END_LIMIT,         /* over a limit: packet size, buffers, streams */
-    LANE_END_PROTOCOL,      /* the peer (or its client) broke the protocol */
+    LANE_END_OK,          /* in order: everything before it has been delivered */
+    LANE_END_UNAVAILABLE, /* s-proxy or broker not reachable, lost, or draining */
+    LANE_END_LIMIT,       /* over a limit: packet size, buffers, streams */
+    LANE_END_PROTOCOL,    /* the peer (or its client) broke the protocol */
     LANE_END_UNAUTHENTICATED,
     LANE_END_DENIED,
-    LANE_END_LOST,          /* the other side went away without a word: the Will must fire */
+    LANE_END_LOST, /* the other side went away without a word: the Will must fire */
 };
 const char *lane_end_name(enum lane_end end);
 
 /* What is known of the other side once on_open has run. */
 struct lane_peer {
-    bool is_extended;           /* one of ours: pieces, credit, no size limit below MQTT's */
-    uint32_t max_frame_bytes;   /* what lane_send() can pass in this direction; MQTT_PACKET_MAX * 2 if extended */
+    bool is_extended;         /* one of ours: pieces, credit, no size limit below MQTT's */
+    uint32_t max_frame_bytes; /* what lane_send() can pass in this direction; MQTT_PACKET_MAX * 2 if extended */
 };
 
 struct lane_cbs {
     void (*on_open)(struct lane *l, void *arg);
     /* A packet from the other side, valid during the call or, when held (lane_hold()), until gate_continue(). */
     enum gate_answer (*on_packet)(struct lane *l, const struct mqtt_packet *packet, void *arg);
-    /* Bytes have come that wait here: a packet whose pieces are still arriving. For byte budgets (lane_buffered_bytes()).
-     * May be NULL. */
+    /* Bytes have come that wait here: a packet whose pieces are still arriving. For byte budgets
+     * (lane_buffered_bytes()). May be NULL. */
     void (*on_progress)(struct lane *l, void *arg);
     /* lane_may_send() has become true again. */
     void (*on_writable)(struct lane *l, void *arg);
@@ -63,12 +66,12 @@ struct lane_cbs {
 };
 
 enum { LANE_TOO_LARGE = 1 };
-/* Queue PACKET (copied). 0; LANE_TOO_LARGE: the peer cannot take it (nothing queued, nothing ended: the session decides);
- * negative errno. Before on_open only what an unknown peer can take. */
+/* Queue PACKET (copied). 0; LANE_TOO_LARGE: the peer cannot take it (nothing queued, nothing ended: the session
+ * decides); negative errno. Before on_open only what an unknown peer can take. */
 int lane_send(struct lane *l, const struct mqtt_packet *packet);
 bool lane_may_send(const struct lane *l);
-/* The session has passed on BYTES (wire size of delivered packets, or what the carrier reported with them): return credit.
- * To be called once for each delivered packet with lane_packet_charge(). */
+/* The session has passed on BYTES (wire size of delivered packets, or what the carrier reported with them): return
+ * credit. To be called once for each delivered packet with lane_packet_charge(). */
 void lane_consumed(struct lane *l, size_t bytes);
 /* What the packet now in on_packet was charged against the window. */
 size_t lane_packet_charge(const struct lane *l);

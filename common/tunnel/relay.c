@@ -40,8 +40,8 @@ int relay_status(enum lane_end end)
 /* Anything but an answer of s-proxy itself means that it cannot be had. */
 static enum lane_end relay_end_of_server(int status)
 {
-    static const enum lane_end own[] = {LANE_END_OK,       LANE_END_LIMIT,           LANE_END_PROTOCOL,
-                                        LANE_END_DENIED,   LANE_END_UNAUTHENTICATED};
+    static const enum lane_end own[] = {LANE_END_OK, LANE_END_LIMIT, LANE_END_PROTOCOL, LANE_END_DENIED,
+                                        LANE_END_UNAUTHENTICATED};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (relay_status(own[i]) == status)
             return own[i];
@@ -197,8 +197,8 @@ static int relay_open_stream(struct relay *r, const struct relay_open_params *pa
         {RELAY_CLIENT_KEY, r->session_id}, /* the true one travels in CONNECT: it may be anything */
         {RELAY_EXT_KEY, RELAY_EXT_VERSION},
     };
-    return rpc_stream_open(params->channel, params->mailbox, RELAY_PATH, metadata, sizeof(metadata) / sizeof(metadata[0]),
-                           &relay_stream_cbs, r, &r->stream);
+    return rpc_stream_open(params->channel, params->mailbox, RELAY_PATH, metadata,
+                           sizeof(metadata) / sizeof(metadata[0]), &relay_stream_cbs, r, &r->stream);
 }
 
 int relay_open(const struct relay_open_params *params, const struct lane_cbs *cbs, void *arg, struct lane **ret_lane)

@@ -25,18 +25,18 @@ struct relay_frame_out {
 struct relay {
     struct lane lane; /* first */
     struct rpc_stream *stream;
-    bool is_client;     /* r-proxy's side */
-    bool is_open;       /* the peer's abilities are known */
-    bool is_finishing;  /* lane_finish(): the end follows behind what waits */
+    bool is_client;    /* r-proxy's side */
+    bool is_open;      /* the peer's abilities are known */
+    bool is_finishing; /* lane_finish(): the end follows behind what waits */
     bool is_end_sent;
-    bool is_failed;     /* the peer broke the contract: nothing of it is passed on any more */
-    bool is_told_full;  /* lane_may_send() has said no: on_writable is due when it says yes */
-    bool is_paused;     /* by the budget */
+    bool is_failed;    /* the peer broke the contract: nothing of it is passed on any more */
+    bool is_told_full; /* lane_may_send() has said no: on_writable is due when it says yes */
+    bool is_paused;    /* by the budget */
     bool is_stream_paused;
 
     /* What the session may say next: server only. */
-    uint8_t family;     /* enum frame_family; 0 = before ESTABLISH */
-    uint8_t version;    /* of the session; 0 = before CONNECT */
+    uint8_t family;  /* enum frame_family; 0 = before ESTABLISH */
+    uint8_t version; /* of the session; 0 = before CONNECT */
 
     /* Sending */
     uint64_t sequence;
@@ -51,8 +51,8 @@ struct relay {
     uint8_t *joined;         /* a frame whose pieces are coming; NULL = none */
     size_t joined_len, joined_cap, joined_total, joined_charge;
 
-    enum lane_end end;     /* of our own making, for on_end: meaningful if is_failed or is_finishing */
-    char *end_text;        /* likewise */
+    enum lane_end end; /* of our own making, for on_end: meaningful if is_failed or is_finishing */
+    char *end_text;    /* likewise */
     char session_id[RELAY_SESSION_ID_MAX + 1];
 };
 

@@ -2,8 +2,8 @@
  *
  *   granted >= received          what the peer may still send is granted - received
  *   held    = whole packets passed to the session and not consumed yet
- *   we grant until  granted - received = LANE_WINDOW_BYTES - held;  a packet whose pieces are still coming is not held: it cannot
- *   be consumed before it is whole
+ *   we grant until  granted - received = LANE_WINDOW_BYTES - held;  a packet whose pieces are still coming is not held:
+ * it cannot be consumed before it is whole
  */
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +154,8 @@ static const char *relay_check_piece(const struct relay *r, const struct relay_f
     if (!r->lane.peer.is_extended)
         return "a piece came from a peer that did not say it knows pieces";
     if ((frame->piece.total_bytes != 0) == (r->joined_total != 0))
-        return r->joined_total ? "a first piece came inside another frame's pieces" : "a piece came without a first one";
+        return r->joined_total ? "a first piece came inside another frame's pieces"
+                               : "a piece came without a first one";
     size_t total = frame->piece.total_bytes ? frame->piece.total_bytes : r->joined_total;
     if (total > r->lane.peer.max_frame_bytes)
         return "a frame larger than any MQTT packet was announced";
@@ -256,9 +257,11 @@ enum gate_answer relay_on_message(struct rpc_stream *s, const uint8_t *bytes, si
     switch ((enum relay_frame_kind)frame.kind) {
     case RELAY_FRAME_PACKET_V3:
     case RELAY_FRAME_PACKET_V5:
-        return relay_charge(r, n) ? relay_take_packet(r, &frame, n) : relay_refuse(r, "more was sent than credit allows");
+        return relay_charge(r, n) ? relay_take_packet(r, &frame, n)
+                                  : relay_refuse(r, "more was sent than credit allows");
     case RELAY_FRAME_PIECE:
-        return relay_charge(r, n) ? relay_take_piece(r, &frame, n) : relay_refuse(r, "more was sent than credit allows");
+        return relay_charge(r, n) ? relay_take_piece(r, &frame, n)
+                                  : relay_refuse(r, "more was sent than credit allows");
     case RELAY_FRAME_ESTABLISH_V3:
     case RELAY_FRAME_ESTABLISH_V5:
         return relay_take_establish(r, &frame);
