@@ -65,6 +65,19 @@ static bool set_mqtt(struct parse *p, const char *value)
     return true;
 }
 
+/* A number of clients, and *AT behind it. */
+static bool read_count(const char **at, uint32_t *ret)
+{
+    char *end;
+    unsigned long n = strtoul(*at, &end, 10);
+
+    if (**at < '0' || **at > '9' || n == 0 || n > 1000000)
+        return false;
+    *ret = (uint32_t)n;
+    *at = end;
+    return true;
+}
+
 /* N, or PxS for mesh. */
 static bool set_pattern(struct parse *p, const char *value)
 {
@@ -74,8 +87,7 @@ static bool set_pattern(struct parse *p, const char *value)
     } names[] = {{"pairs", LOAD_PATTERN_PAIRS},  {"mesh", LOAD_PATTERN_MESH},   {"fan-in", LOAD_PATTERN_MESH},
                  {"fan-out", LOAD_PATTERN_MESH}, {"storm", LOAD_PATTERN_STORM}, {"idle", LOAD_PATTERN_IDLE}};
     const char *colon = strchr(value, ':');
-    char end = 0;
-    unsigned first = 0, second = 0;
+    uint32_t first, second = 1;
 
     if (!colon)
         return fail("--pattern", value, "needs a number of clients, as in pairs:10 or mesh:10x10");
@@ -84,8 +96,10 @@ static bool set_pattern(struct parse *p, const char *value)
             strncmp(names[i].name, value, (size_t)(colon - value)) != 0)
             continue;
         bool is_mesh = !strcmp(names[i].name, "mesh");
-        int n = is_mesh ? sscanf(colon, ":%ux%u%c", &first, &second, &end) : sscanf(colon, ":%u%c", &first, &end);
-        if (n != (is_mesh ? 2 : 1) || first == 0 || first > 1000000 || second > 1000000 || (is_mesh && second == 0))
+        const char *at = colon + 1;
+        bool is_good =
+            read_count(&at, &first) && (!is_mesh || (*at++ == 'x' && read_count(&at, &second))) && *at == '\0';
+        if (!is_good)
             return fail("--pattern", value, "has no usable number of clients");
         p->o.pattern = names[i].pattern;
         p->o.publishers = !strcmp(names[i].name, "fan-out") ? 1 : first;

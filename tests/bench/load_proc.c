@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,27 +28,37 @@ int load_proc_open(struct load_proc *p, const char *label, int pid)
 uint64_t load_proc_read_rss(struct load_proc *p)
 {
     char line[128];
-    unsigned long kilobytes = 0;
-    bool is_found = false;
+    uint64_t rss = 0;
 
     FILE *f = open_file(p, "smaps_rollup");
-    while (f && !is_found && fgets(line, sizeof(line), f))
-        is_found = sscanf(line, "Rss: %lu kB", &kilobytes) == 1;
+    while (f && rss == 0 && fgets(line, sizeof(line), f)) {
+        if (!strncmp(line, "Rss:", 4))
+            rss = strtoull(line + 4, NULL, 10) * 1024;
+    }
     if (f)
         fclose(f);
-    if (!is_found)
+    if (rss == 0)
         p->is_gone = true;
-    uint64_t rss = (uint64_t)kilobytes * 1024;
     if (rss > p->rss_peak)
         p->rss_peak = rss;
     return rss;
+}
+
+/* Field NUMBER of /proc/PID/stat, counted from 1. The name, field 2, may hold spaces and parentheses: the last one ends
+ * it. */
+static double stat_field_ticks(const char *line, int number)
+{
+    const char *at = strrchr(line, ')');
+
+    for (int field = 2; at && field < number; field++)
+        at = strchr(at + 1, ' ');
+    return at ? (double)strtoull(at, NULL, 10) : 0;
 }
 
 void load_proc_read_cpu(struct load_proc *p, struct load_proc_cpu *ret)
 {
     struct timespec t;
     char line[1024];
-    unsigned long user = 0, system = 0;
 
     if (clock_gettime(p->clock, &t) != 0) {
         p->is_gone = true;
@@ -55,11 +66,9 @@ void load_proc_read_cpu(struct load_proc *p, struct load_proc_cpu *ret)
     }
     ret->total_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     FILE *f = open_file(p, "stat");
-    /* The name, field 2, may hold spaces and parentheses: count from the last one. */
-    const char *tail = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
-    if (tail && sscanf(tail, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) {
-        ret->user_s = (double)user / (double)sysconf(_SC_CLK_TCK);
-        ret->system_s = (double)system / (double)sysconf(_SC_CLK_TCK);
+    if (f && fgets(line, sizeof(line), f)) {
+        ret->user_s = stat_field_ticks(line, 14) / (double)sysconf(_SC_CLK_TCK);
+        ret->system_s = stat_field_ticks(line, 15) / (double)sysconf(_SC_CLK_TCK);
     }
     if (f)
         fclose(f);
@@ -67,14 +76,13 @@ void load_proc_read_cpu(struct load_proc *p, struct load_proc_cpu *ret)
 
 void load_proc_sample(struct load_proc *p)
 {
-    unsigned long pages = 0;
+    char line[128];
 
     FILE *f = open_file(p, "statm");
-    if (f && fscanf(f, "%*u %lu", &pages) == 1) {
-        uint64_t rss = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-        if (rss > p->rss_peak)
-            p->rss_peak = rss;
-    }
+    const char *resident = f && fgets(line, sizeof(line), f) ? strchr(line, ' ') : NULL;
+    uint64_t rss = resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    if (rss > p->rss_peak)
+        p->rss_peak = rss;
     if (f)
         fclose(f);
 }

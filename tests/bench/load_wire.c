@@ -47,6 +47,7 @@ static size_t put_string(uint8_t *p, const char *s)
     size_t len = strlen(s);
 
     put_u16(p, (uint16_t)len);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): strings of MQTT have a length and no end mark */
     memcpy(p + 2, s, len);
     return 2 + len;
 }
