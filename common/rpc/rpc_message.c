@@ -98,6 +98,11 @@ uint8_t *rpc_message_bytes(struct rpc_message *m)
     return GRPC_SLICE_START_PTR(m->slice);
 }
 
+size_t rpc_message_length(const struct rpc_message *m)
+{
+    return GRPC_SLICE_LENGTH(m->slice);
+}
+
 void rpc_message_set_length(struct rpc_message *m, size_t n)
 {
     assert(n <= GRPC_SLICE_LENGTH(m->slice));

@@ -27,7 +27,8 @@ struct rpc_server_method {
     /* A new stream: choose the mailbox of the loop that will own it. On the completion-queue thread, must not block;
      * NULL refuses it with UNAVAILABLE. */
     struct mailbox *(*pick)(void *arg);
-    /* The stream is on its loop (loop thread): call rpc_stream_accept() now, or rpc_stream_finish() to refuse it. */
+    /* The stream is on its loop (loop thread): call rpc_stream_accept() now, or refuse it with rpc_stream_finish() and
+     * rpc_stream_free(). */
     void (*on_stream)(struct rpc_stream *stream, void *arg);
     void *arg;
 };

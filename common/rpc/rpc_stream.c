@@ -143,10 +143,10 @@ void rpc_stream_finish(struct rpc_stream *s, int status, const char *text)
         rpc_stream_send_status(s, status, copy);
         return;
     }
-    rpc_op_refuse(s->call, status, copy ? copy : "");
+    if (s->call)
+        rpc_op_refuse(s->call, status, copy ? copy : "");
     free(copy);
     s->call = NULL;
-    rpc_stream_unref(s);
 }
 
 struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
@@ -164,7 +164,7 @@ struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
     pthread_mutex_unlock(&s->shared.mutex);
 
     rpc_queue_clear(&dropped);
-    if (!is_over)
+    if (!is_over && s->call)
         grpc_call_cancel(s->call, NULL);
     rpc_stream_unref(s);
     return NULL;

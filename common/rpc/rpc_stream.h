@@ -81,6 +81,7 @@ struct mailbox *rpc_stream_mailbox(const struct rpc_stream *s);
 /* A message to fill: room for N bytes at rpc_message_bytes(). NULL if memory is short. */
 struct rpc_message *rpc_message_new(size_t n);
 uint8_t *rpc_message_bytes(struct rpc_message *m);
+size_t rpc_message_length(const struct rpc_message *m);
 /* Its final length, at most what was asked for. */
 void rpc_message_set_length(struct rpc_message *m, size_t n);
 struct rpc_message *rpc_message_free(struct rpc_message *m);
@@ -102,7 +103,7 @@ struct gate_wait *rpc_stream_hold(struct rpc_stream *s);
 /* Client: nothing more will be sent; what is queued goes first. */
 void rpc_stream_half_close(struct rpc_stream *s);
 /* Server: end with STATUS and TEXT after what is queued. TEXT is copied, cut to what fits a header, and made printable
- * ASCII. A stream that was not accepted is gone with this: no callback, no rpc_stream_free(). */
+ * ASCII. A stream that was not accepted is refused; only rpc_stream_free() may follow. */
 void rpc_stream_finish(struct rpc_stream *s, int status, const char *text);
 /* End now; on_end follows. STATUS is what our side reports; the peer sees it from a server, CANCELLED from a client. */
 void rpc_stream_cancel(struct rpc_stream *s, int status, const char *text);

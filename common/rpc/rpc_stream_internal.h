@@ -47,7 +47,7 @@ enum rpc_send_end {
  * on whatever thread. */
 struct rpc_stream {
     /* Never changed once the first operation has started. */
-    grpc_call *call;
+    grpc_call *call; /* NULL once refused */
     struct mailbox *mailbox;
     bool is_server;
     atomic_uint refs;

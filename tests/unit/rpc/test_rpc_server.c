@@ -59,6 +59,7 @@ END_TEST
 static void refuse(struct rig *r, struct rpc_stream *stream)
 {
     rpc_stream_finish(stream, RPC_PERMISSION_DENIED, "not here");
+    rpc_stream_free(stream);
 }
 
 START_TEST(a_stream_may_be_refused_instead_of_accepted)
