@@ -216,6 +216,8 @@ static void measure(struct run *run)
         close_window(run, connected_ns);
     } else if (run->report->end == LOAD_END_COMPLETE) {
         publish(run);
+    } else {
+        close_window(run, load_worker_clock_ns());
     }
 }
 
