@@ -21,6 +21,7 @@ enum {
     RP_LOW_MARK = 32 * 1024,       /* of the output queue */
     RP_LINGER_MS = 2000,           /* for a client to take its last packets */
     RP_CONNACK_TIMEOUT_MS = 60000, /* the longest that a client waits for an answer to CONNECT */
+    RP_GOODBYE_MS = 10000,         /* for the other side to end the session after DISCONNECT */
 };
 
 static const char *const rp_client_state_names[] = {
@@ -129,15 +130,28 @@ static uint8_t rp_client_end_reason(enum lane_end why, bool is_live)
     return MQTT_REASON_UNSPECIFIED;
 }
 
+void rp_client_goodbye(struct rp_client *c)
+{
+    c->is_leaving = true;
+    mqtt_io_pause(c->io, RP_PAUSE_LEAVING);
+    loop_timer_start(&c->timer, RP_GOODBYE_MS);
+    lane_finish(c->session->lane, LANE_END_OK, "the client disconnected");
+}
+
 void rp_client_session_ended(struct rp_client *c, enum lane_end why, const char *text)
 {
+    if (c->is_leaving) {
+        rp_client_close(c, MQTT_REASON_SUCCESS, "the client disconnected");
+        return;
+    }
     metric_add(&c->worker->metrics.sessions_ended_upstream, 1);
     rp_client_close(c, rp_client_end_reason(why, c->state == RP_CLIENT_LIVE), text);
 }
 
 bool rp_client_check_drained(struct rp_client *c)
 {
-    if (!c->worker->is_draining || c->state != RP_CLIENT_LIVE || !mqtt_exchanges_are_done(&c->session->exchanges))
+    if (!c->worker->is_draining || c->is_leaving || c->state != RP_CLIENT_LIVE ||
+        !mqtt_exchanges_are_done(&c->session->exchanges))
         return false;
     rp_client_close(c, MQTT_REASON_SERVER_SHUTTING_DOWN, "r-proxy is shutting down");
     return true;
@@ -170,6 +184,10 @@ static void rp_client_check_keep_alive(struct rp_client *c)
 static void rp_client_on_timer(struct loop_timer *timer)
 {
     struct rp_client *c = container_of(timer, struct rp_client, timer);
+    if (c->is_leaving) {
+        rp_client_close(c, MQTT_REASON_SUCCESS, "the client disconnected, s-proxy did not answer in time");
+        return;
+    }
     switch ((enum rp_client_state)c->state) {
     case RP_CLIENT_WAIT_CONNECT:
         metric_add(&c->worker->metrics.connect_timeouts, 1);
@@ -187,6 +205,8 @@ static void rp_client_on_timer(struct loop_timer *timer)
 static void rp_client_start_keep_alive(struct rp_client *c, uint32_t keep_alive_s)
 {
     c->keep_alive_ms = keep_alive_s * 1500;
+    if (c->is_leaving)
+        return;
     if (c->keep_alive_ms != 0)
         loop_timer_start(&c->timer, c->keep_alive_ms);
     else
@@ -199,7 +219,8 @@ static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt
 {
     const struct mqtt_connect *f = &connect->connect;
     c->id_len = (uint8_t)(f->client_id.len < sizeof c->id ? f->client_id.len : sizeof c->id);
-    memcpy(c->id, f->client_id.ptr, c->id_len);
+    if (c->id_len > 0)
+        memcpy(c->id, f->client_id.ptr, c->id_len);
     rp_client_enter(c, RP_CLIENT_CONNECTING);
     c->keep_alive_s = f->keep_alive_s;
     mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
@@ -258,9 +279,13 @@ static void rp_client_on_drain(struct mqtt_io *io, void *arg)
 static void rp_client_on_end(struct mqtt_io *io, enum conn_end why, const char *text, void *arg)
 {
     struct rp_client *c = arg;
-    if (c->state != RP_CLIENT_WAIT_CONNECT)
+    if (c->state != RP_CLIENT_WAIT_CONNECT && !c->is_leaving)
         metric_add(&c->worker->metrics.clients_lost, 1);
-    rp_client_close(c, MQTT_REASON_SUCCESS, why == CONN_END_EOF ? "the client closed without DISCONNECT" : text);
+    if (c->is_leaving)
+        text = "the client disconnected";
+    else if (why == CONN_END_EOF)
+        text = "the client closed without DISCONNECT";
+    rp_client_close(c, MQTT_REASON_SUCCESS, text);
 }
 
 static const struct mqtt_io_cbs rp_client_io_cbs = {

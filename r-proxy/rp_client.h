@@ -34,8 +34,9 @@ enum rp_client_state {
 
 /* Reasons for which the client's socket is not read (mqtt_io_pause()). */
 enum {
-    RP_PAUSE_CREDIT = 1, /* the lane takes no more */
-    RP_PAUSE_BUDGET = 2, /* the process holds too many bytes */
+    RP_PAUSE_CREDIT = 1,  /* the lane takes no more */
+    RP_PAUSE_BUDGET = 2,  /* the process holds too many bytes */
+    RP_PAUSE_LEAVING = 4, /* it has sent DISCONNECT */
 };
 
 enum { RP_CLIENT_ID_SHOWN = 32 };
@@ -53,6 +54,7 @@ struct rp_client {
     uint32_t keep_alive_ms; /* 1.5 times what was agreed; 0 = none */
     uint16_t keep_alive_s;  /* as CONNECT asked for it */
     uint8_t state;          /* enum rp_client_state: changed by rp_client_enter() alone */
+    bool is_leaving;        /* DISCONNECT has passed */
     uint8_t id_len;
     uint8_t id[RP_CLIENT_ID_SHOWN]; /* the beginning of the client id, for the log */
 };
@@ -67,6 +69,10 @@ void rp_client_accepted(struct rp_client *c, const struct mqtt_packet *connack);
 /* The one way a client connection ends by our decision. The client hears REASON where its version and state have a word
  * for it (MQTT_REASON_SUCCESS: nothing is said); the session hears that the client is gone. C is gone afterwards. */
 void rp_client_close(struct rp_client *c, uint8_t reason, const char *text);
+/* The client has sent DISCONNECT, and it has gone into the lane. The connection closes when the other side says that
+ * the broker has heard it: a client that comes back at once then finds its old session ended. What the broker still
+ * sends passes. */
+void rp_client_goodbye(struct rp_client *c);
 /* The session has ended at the other side. C is gone afterwards. */
 void rp_client_session_ended(struct rp_client *c, enum lane_end why, const char *text);
 

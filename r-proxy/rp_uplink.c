@@ -45,8 +45,8 @@ enum gate_answer rp_uplink_packet(struct rp_session *s, const struct mqtt_packet
     metric_add(&s->worker->metrics.packets_up, 1);
     if (packet->type == MQTT_DISCONNECT) {
         metric_add(&s->worker->metrics.clients_disconnected, 1);
-        rp_client_close(c, MQTT_REASON_SUCCESS, "the client disconnected");
-        return GATE_CLOSED;
+        rp_client_goodbye(c);
+        return GATE_PASS;
     }
     if (rp_client_check_drained(c))
         return GATE_CLOSED;

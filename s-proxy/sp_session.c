@@ -18,6 +18,7 @@
 enum {
     SP_CONNECT_TIMEOUT_MS = 10000, /* from the stream's beginning to its CONNECT */
     SP_LINGER_MS = 10000,          /* for a broker to take the last bytes of a session */
+    SP_GOODBYE_MS = 5000,          /* for a broker to close after DISCONNECT */
 };
 
 static const char *const sp_session_state_names[] = {
@@ -119,6 +120,10 @@ static void sp_session_on_upstream_end(struct upstream *u, enum conn_end why, co
         sp_session_broker_hung_up(s, text);
         return;
     }
+    if (s->has_said_goodbye) {
+        sp_session_finish(s);
+        return;
+    }
     log_info(&s->log, "broker %s %s%s", s->broker->name,
              why == CONN_END_EOF ? "closed the connection" : "is lost: ", why == CONN_END_EOF ? "" : text);
     metric_add(&s->worker->metrics.broker_closed, 1);
@@ -218,7 +223,7 @@ static void sp_session_on_progress(struct lane *l, void *arg)
 static void sp_session_on_finished(struct lane *l, void *arg)
 {
     struct sp_session *s = arg;
-    if (s->state != SP_SESSION_ENDING)
+    if (s->state != SP_SESSION_ENDING && !s->has_said_goodbye)
         sp_session_finish(s);
 }
 
@@ -260,7 +265,9 @@ static const struct lane_cbs sp_session_lane_cbs = {
 static void sp_session_on_timer(struct loop_timer *timer)
 {
     struct sp_session *s = container_of(timer, struct sp_session, timer);
-    if (s->state == SP_SESSION_NEW)
+    if (s->has_said_goodbye)
+        sp_session_finish(s);
+    else if (s->state == SP_SESSION_NEW)
         sp_session_end(s, LANE_END_PROTOCOL, MQTT_REASON_PROTOCOL_ERROR, "no CONNECT within 10 s", 0);
     else
         sp_session_broker_failed(s, "no answer to CONNECT in time");
@@ -345,6 +352,12 @@ void sp_session_end(struct sp_session *s, enum lane_end how, uint8_t reason, con
     sp_downlink_tell(s, reason, text);
     lane_finish(s->lane, how, text);
     sp_session_let_go(s, linger_ms);
+}
+
+void sp_session_goodbye(struct sp_session *s)
+{
+    s->has_said_goodbye = true;
+    loop_timer_start(&s->timer, SP_GOODBYE_MS);
 }
 
 void sp_session_finish(struct sp_session *s)

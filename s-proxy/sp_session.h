@@ -56,7 +56,8 @@ struct sp_session {
     struct gate_wait *connect_wait; /* holds the lane meanwhile */
     struct sp_broker *broker;       /* in use, or the last one tried */
     struct sp_broker_tries tries;
-    struct loop_timer timer;        /* NEW: until CONNECT; ASKING: until the broker answers */
+    struct loop_timer
+        timer; /* NEW: until CONNECT; ASKING: until the broker answers; after DISCONNECT: until it closes */
     struct mqtt_client_rules rules; /* what the broker may say next */
     struct mqtt_exchanges exchanges;
     struct mqtt_inflight dropped; /* QoS 2 deliveries that could not pass and are acknowledged by us */
@@ -89,6 +90,8 @@ void sp_session_broker_failed(struct sp_session *s, const char *text);
  * after; unless it was told already), then the lane ends with HOW. LINGER_MS: how long the broker may take what is
  * queued for it. */
 void sp_session_end(struct sp_session *s, enum lane_end how, uint8_t reason, const char *text, uint32_t linger_ms);
+/* DISCONNECT has gone to the broker, which closes when it has heard it; until then its last packets still pass. */
+void sp_session_goodbye(struct sp_session *s);
 /* Let go of the broker, which gets what is queued first; the lane ends in order. After DISCONNECT or half-close. */
 void sp_session_finish(struct sp_session *s);
 

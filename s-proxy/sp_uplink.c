@@ -43,7 +43,8 @@ static enum gate_answer sp_uplink_connect(struct sp_session *s, const struct mqt
     }
     s->client_packet_max = mqtt_property_number(&packet->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, UINT32_MAX);
     s->id_len = (uint8_t)(packet->connect.client_id.len < sizeof s->id ? packet->connect.client_id.len : sizeof s->id);
-    memcpy(s->id, packet->connect.client_id.ptr, s->id_len);
+    if (s->id_len > 0)
+        memcpy(s->id, packet->connect.client_id.ptr, s->id_len);
     sp_session_open_upstream(s);
     return GATE_HOLD;
 }
@@ -52,6 +53,8 @@ static enum gate_answer sp_uplink_connect(struct sp_session *s, const struct mqt
  */
 static enum gate_answer sp_uplink_forward(struct sp_session *s, const struct mqtt_packet *packet)
 {
+    if (s->has_said_goodbye)
+        return GATE_PASS;
     if (s->worker->is_draining && mqtt_exchange_begins(packet)) {
         metric_add(&s->worker->metrics.publishes_left_to_sender, 1);
         log_debug(&s->log, "draining: PUBLISH %u is left to the client, unacknowledged", packet->packet_id);
@@ -65,12 +68,10 @@ static enum gate_answer sp_uplink_forward(struct sp_session *s, const struct mqt
         return GATE_PASS;
     }
     metric_add(&s->worker->metrics.packets_up, 1);
-    if (packet->type == MQTT_DISCONNECT) {
-        s->has_said_goodbye = true;
-        sp_session_finish(s);
-        return GATE_PASS;
-    }
-    sp_session_check_drained(s);
+    if (packet->type == MQTT_DISCONNECT)
+        sp_session_goodbye(s);
+    else
+        sp_session_check_drained(s);
     return GATE_PASS;
 }
 
