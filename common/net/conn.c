@@ -16,6 +16,8 @@
 #include "err.h"
 #include "net_loop.h"
 
+_Static_assert(sizeof(struct conn) <= 448, "ten thousand idle conns are a few megabytes");
+
 /* --- Events */
 
 void conn_schedule(struct conn *c)
@@ -248,18 +250,26 @@ static int conn_open(struct loop *loop, struct conn_parcel *parcel, struct conn 
     return 0;
 }
 
+/* What could not be opened. */
+static void conn_discard(struct conn *c)
+{
+    buf_unref(c->unread);
+    bufq_clear(&c->out);
+    free(c);
+}
+
 int conn_attach(struct loop *loop, struct conn_parcel *parcel, const struct conn_cbs *cbs, void *arg,
                 struct conn **ret_conn)
 {
     struct conn *c = calloc(1, sizeof(*c));
-    int r = c ? conn_open(loop, parcel, c) : err_errno(-ENOMEM, "connection %s", parcel->peer.text);
-    if (r < 0) {
+    if (!c) {
         conn_parcel_close(parcel);
-        if (c) {
-            buf_unref(c->unread);
-            bufq_clear(&c->out);
-        }
-        free(c);
+        return err_errno(-ENOMEM, "connection %s", parcel->peer.text);
+    }
+    int r = conn_open(loop, parcel, c);
+    if (r < 0) {
+        conn_discard(c);
+        conn_parcel_close(parcel);
         return r;
     }
     conn_parcel_drop_bytes(parcel);

@@ -300,6 +300,27 @@ START_TEST(signals_run_on_the_loop)
 }
 END_TEST
 
+static struct letter_task late_task;
+
+static void on_stop_signal(int signum, void *arg)
+{
+    loop_stop(loop);
+    loop_signals_close(loop);
+    letter_task_defer(&late_task, 't');
+}
+
+START_TEST(work_deferred_after_the_stop_belongs_to_the_last_turn)
+{
+    struct letter_timer never = {0};
+    letter_timer_start(&never, 'n', 3600 * 1000);
+    ck_assert_int_eq(loop_signal(loop, SIGUSR1, on_stop_signal, NULL), 0);
+    kill(getpid(), SIGUSR1);
+    loop_run(loop);
+    ck_assert_str_eq(trace, "t");
+    loop_timer_stop(&never.timer);
+}
+END_TEST
+
 START_TEST(a_signal_that_cannot_be_caught_is_an_error)
 {
     ck_assert_int_lt(loop_signal(loop, SIGKILL, on_signal, NULL), 0);
@@ -328,6 +349,7 @@ static Suite *loop_suite(void)
     tcase_add_test(tc, a_stopped_loop_still_runs_what_the_turn_deferred);
     tcase_add_test(tc, a_loop_runs_again_after_it_was_stopped);
     tcase_add_test(tc, signals_run_on_the_loop);
+    tcase_add_test(tc, work_deferred_after_the_stop_belongs_to_the_last_turn);
     tcase_add_test(tc, a_signal_that_cannot_be_caught_is_an_error);
     return suite;
 }

@@ -2,6 +2,7 @@
 #include "mqtt_io.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,8 @@ struct user {
     struct gate_wait *wait;
     char trace[TRACE_MAX];
     char hold_at, close_at, pause_at, continue_at; /* letters */
+    bool holds_all;                                /* and lets each pass in the next turn */
+    struct loop_task pass_task;
     bool closes_on_bad, closes_on_end, closes_on_progress, closes_on_drain;
     size_t payload_bytes; /* of the last PUBLISH */
     int n_bad, n_ends, n_progress, n_drains;
@@ -31,6 +34,7 @@ struct user {
     enum conn_end why;
 };
 
+static const enum socket_kind kinds[] = {SOCKET_UNIX, SOCKET_TCP};
 static struct loop *loop;
 static struct user user;
 static int peer;
@@ -68,10 +72,20 @@ static enum gate_answer on_packet(struct mqtt_io *io, const struct mqtt_packet *
         gate_continue(mqtt_io_hold(io));
         return GATE_HOLD;
     }
-    if (letter != u->hold_at)
+    if (letter != u->hold_at && !u->holds_all)
         return GATE_PASS;
     u->wait = mqtt_io_hold(io);
+    if (u->holds_all)
+        loop_defer(loop, &u->pass_task);
     return GATE_HOLD;
+}
+
+static void on_pass_task(struct loop_task *task)
+{
+    struct user *u = container_of(task, struct user, pass_task);
+    struct gate_wait *wait = u->wait;
+    u->wait = NULL;
+    gate_continue(wait);
 }
 
 static void on_bad_packet(struct mqtt_io *io, uint8_t reason, const char *text, void *arg)
@@ -133,6 +147,7 @@ static void open_io(enum socket_kind kind)
 static void setup(void)
 {
     user = (struct user){.n_bad = 0};
+    loop_task_init(&user.pass_task, on_pass_task);
     peer = -1;
     ck_assert_int_eq(loop_new(&loop), 0);
 }
@@ -295,6 +310,40 @@ START_TEST(bytes_of_a_parcel_are_packets_too)
 }
 END_TEST
 
+/* Bytes that this program has from malloc(); 0 where a sanitizer has replaced it. */
+static size_t allocated_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+START_TEST(a_claimed_length_costs_no_memory)
+{
+    enum { N = 20 };
+    const char bytes[] = "\x10\xff\xff\xff\x7f\x00\x04MQTT\x04\x02\x00\x00\x00\x05"; /* 256 MB to come */
+    struct mqtt_io *ios[N];
+    int peers[N];
+    size_t before = allocated_bytes();
+    for (int i = 0; i < N; i++) {
+        open_io(SOCKET_UNIX);
+        mqtt_io_set_receive_limit(user.io, 0);
+        ios[i] = user.io;
+        peers[i] = peer;
+        socket_support_write(peer, bytes, sizeof(bytes) - 1);
+    }
+    loop_support_turns(loop, 3);
+    ck_assert_int_eq(user.n_bad, 0);
+    ck_assert_int_eq(user.n_progress, N);
+    ck_assert_uint_lt(allocated_bytes() - before, N * 2000 + 100000); /* the loop's scratch among it */
+    for (int i = 0; i < N; i++) {
+        mqtt_io_close(ios[i], 0);
+        close(peers[i]);
+    }
+    user.io = NULL;
+    peer = -1;
+}
+END_TEST
+
 /* --- Bad packets */
 
 START_TEST(what_is_no_packet_is_named_and_ends_decoding)
@@ -441,6 +490,59 @@ START_TEST(an_end_waits_for_the_last_packet_that_is_held)
     user.wait = NULL;
     run_until_traced(3);
     ck_assert_str_eq(user.trace, "CD.");
+}
+END_TEST
+
+START_TEST(an_end_comes_last_whenever_the_held_packets_are_answered)
+{
+    open_io(kinds[_i]);
+    user.holds_all = true;
+    peer_send("CabcdD");
+    close_peer();
+    run_until_traced(7);
+    ck_assert_str_eq(user.trace, "CabcdD.");
+}
+END_TEST
+
+/* What is put off to the end of the turn runs in this order: the conn (it has output, and now its bytes are asked for),
+ * the answer to the packet that this lets pass, the end. */
+START_TEST(an_end_does_not_overtake_packets_that_are_answered_in_the_same_turn)
+{
+    const struct mqtt_packet packet = make_publish("t", NULL, 0);
+    open_io(SOCKET_TCP);
+    user.hold_at = 'a';
+    peer_send("CaabD");
+    shutdown(peer, SHUT_WR);
+    run_until_traced(2);
+    loop_support_turns(loop, 3);
+    struct gate_wait *wait = user.wait;
+    user.wait = NULL;
+    ck_assert_int_eq(mqtt_io_send(user.io, &packet, NULL), 0);
+    loop_defer(loop, &user.pass_task);
+    gate_continue(wait);
+    run_until_traced(6);
+    ck_assert_str_eq(user.trace, "CaabD.");
+}
+END_TEST
+
+START_TEST(an_end_behind_a_held_packet_waits_for_a_pause_too)
+{
+    open_io(SOCKET_UNIX);
+    user.hold_at = 'a';
+    peer_send("Cab");
+    close_peer();
+    run_until_traced(2);
+    loop_support_turns(loop, 3);
+    if (_i == 0)
+        mqtt_io_pause(user.io, 1);
+    gate_continue(user.wait);
+    user.wait = NULL;
+    mqtt_io_pause(user.io, 1);
+    loop_support_turns(loop, 3);
+    ck_assert_str_eq(user.trace, "Ca");
+    mqtt_io_resume(user.io, 1);
+    run_until_traced(4);
+    ck_assert_str_eq(user.trace, "Cab.");
 }
 END_TEST
 
@@ -661,6 +763,7 @@ static Suite *mqtt_io_suite(void)
     tcase_add_test(tc, packets_pass_byte_by_byte);
     tcase_add_test(tc, a_large_packet_passes_whole_and_tells_of_its_progress);
     tcase_add_test(tc, bytes_of_a_parcel_are_packets_too);
+    tcase_add_test(tc, a_claimed_length_costs_no_memory);
     tcase_add_test(tc, what_is_no_packet_is_named_and_ends_decoding);
     tcase_add_test(tc, a_bad_connection_may_be_closed_at_once);
     tcase_add_test(tc, something_else_than_mqtt_is_refused_by_its_first_bytes);
@@ -670,6 +773,9 @@ static Suite *mqtt_io_suite(void)
     tcase_add_test(tc, reading_pauses_when_too_much_waits_and_goes_on);
     tcase_add_loop_test(tc, packets_behind_a_held_one_pass_although_the_connection_has_gone, 0, 2);
     tcase_add_test(tc, an_end_waits_for_the_last_packet_that_is_held);
+    tcase_add_loop_test(tc, an_end_comes_last_whenever_the_held_packets_are_answered, 0, TEST_COUNT(kinds));
+    tcase_add_test(tc, an_end_does_not_overtake_packets_that_are_answered_in_the_same_turn);
+    tcase_add_loop_test(tc, an_end_behind_a_held_packet_waits_for_a_pause_too, 0, 2);
     tcase_add_test(tc, half_a_packet_does_not_keep_the_end);
     tcase_add_test(tc, an_answer_after_closing_is_harmless);
     tcase_add_test(tc, nothing_passes_while_any_reason_to_pause_holds);

@@ -33,7 +33,8 @@ struct user {
 
 static struct loop *loop;
 static struct user user;
-static int peer; /* the other end; -1 when closed */
+static int user_fd; /* what the conn has */
+static int peer;    /* the other end; -1 when closed */
 static int n_fds_before;
 
 static void user_keep(struct user *u, const uint8_t *bytes, size_t n)
@@ -107,6 +108,7 @@ static void open_pair(enum socket_kind kind)
     int fds[2];
     socket_support_pair(kind, fds);
     user_attach(&user, loop, fds[0]);
+    user_fd = fds[0];
     peer = fds[1];
 }
 
@@ -582,6 +584,23 @@ START_TEST(a_failed_write_offers_what_was_expected_in_vain)
 }
 END_TEST
 
+START_TEST(a_write_that_fails_while_the_peer_lives_ends_the_conn_too)
+{
+    open_pair(kinds[_i]);
+    user.expect_then = 1000;
+    peer_write_pattern(0, 100);
+    loop_support_turns(loop, 3);
+    peer_write_pattern(100, 100);
+    loop_support_turns(loop, 3);
+    ck_assert_int_eq(shutdown(user_fd, SHUT_WR), 0);
+    conn_write(user.conn, "x", 1);
+    run_until_end();
+    ck_assert_int_eq(user.why, CONN_END_ERROR);
+    ck_assert_str_eq(user.text, strerror(EPIPE));
+    ck_assert_uint_eq(user.last_offer, 200);
+}
+END_TEST
+
 START_TEST(a_conn_may_be_closed_in_any_callback)
 {
     open_pair(SOCKET_UNIX);
@@ -684,6 +703,16 @@ START_TEST(a_slow_peer_gets_everything_and_drain_tells_once)
 }
 END_TEST
 
+START_TEST(a_peer_that_does_not_read_does_not_keep_the_loop_busy)
+{
+    open_pair(kinds[_i]);
+    queue_pattern(0, LARGE);
+    loop_support_turns(loop, 20);
+    ck_assert_uint_gt(conn_queued_bytes(user.conn), 0);
+    ck_assert_int_le(loop_support_count_turns(loop, 10), 6);
+}
+END_TEST
+
 START_TEST(a_queue_that_stays_below_the_mark_does_not_drain)
 {
     open_pair(kinds[_i]);
@@ -741,6 +770,23 @@ START_TEST(closing_with_time_delivers_everything_although_the_peer_still_sends)
     close_peer();
     loop_support_to_end(loop); /* long before the time is over */
     ck_assert_int_eq(user.n_offers + user.n_ends, 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_sends_on_after_the_last_bytes_is_not_reset)
+{
+    open_pair(SOCKET_TCP);
+    loop_support_turns(loop, 2);
+    queue_pattern(0, 1000);
+    user.conn = conn_close(user.conn, 10000);
+    for (int i = 0; i < 3; i++) {
+        loop_support_turns(loop, 3);
+        peer_write_pattern(0, 10);
+    }
+    seen_bytes = 0;
+    peer_read_pattern(&seen_bytes);
+    ck_assert_uint_eq(seen_bytes, 1000);
+    ck_assert(!peer_read_pattern(&seen_bytes));
 }
 END_TEST
 
@@ -874,6 +920,24 @@ START_TEST(a_parcel_with_unread_bytes_and_its_end_is_offered)
 }
 END_TEST
 
+START_TEST(a_user_that_pauses_before_the_end_of_a_parcel_hears_of_it_later)
+{
+    int fds[2];
+    socket_support_pair(kinds[_i], fds);
+    peer = fds[1];
+    struct conn_parcel parcel = {.fd = fds[0], .peer_has_closed = true, .unread = buf_new(20, 20)};
+    socket_support_fill(buf_reserve(parcel.unread, 20), 0, 20);
+    buf_commit(parcel.unread, 20);
+    user.pause_at = 1;
+    ck_assert_int_eq(conn_attach(loop, &parcel, &cbs, &user, &user.conn), 0);
+    run_until_got(20);
+    loop_support_turns(loop, 3);
+    ck_assert_int_eq(user.n_ends, 0);
+    conn_resume(user.conn);
+    run_until_end();
+}
+END_TEST
+
 START_TEST(a_parcel_that_cannot_be_attached_is_closed)
 {
     int fds[2];
@@ -954,18 +1018,22 @@ static Suite *conn_suite(void)
     tcase_add_test(tc, a_reset_is_an_error_behind_all_bytes);
     ADD_KINDS(a_failed_write_loses_no_input);
     tcase_add_test(tc, a_failed_write_offers_what_was_expected_in_vain);
+    ADD_KINDS(a_write_that_fails_while_the_peer_lives_ends_the_conn_too);
     tcase_add_loop_test(tc, a_conn_may_be_closed_in_any_callback, 0, 3);
     tcase_add_test(tc, what_a_turn_writes_leaves_in_one_piece);
     ADD_KINDS(flush_writes_at_once);
     ADD_KINDS(a_slow_peer_gets_everything_and_drain_tells_once);
+    ADD_KINDS(a_peer_that_does_not_read_does_not_keep_the_loop_busy);
     ADD_KINDS(a_queue_that_stays_below_the_mark_does_not_drain);
     ADD_KINDS(many_references_in_the_queue_leave_in_order);
     ADD_KINDS(closing_with_time_delivers_everything_although_the_peer_still_sends);
+    tcase_add_test(tc, a_peer_that_sends_on_after_the_last_bytes_is_not_reset);
     ADD_KINDS(closing_with_time_ends_when_the_time_is_over);
     tcase_add_test(tc, closing_with_time_ends_when_the_peer_resets);
     ADD_KINDS(closing_at_once_drops_what_is_queued);
     ADD_KINDS(a_conn_moves_to_another_thread_with_all_its_bytes);
     ADD_KINDS(a_parcel_with_unread_bytes_and_its_end_is_offered);
+    ADD_KINDS(a_user_that_pauses_before_the_end_of_a_parcel_hears_of_it_later);
     tcase_add_test(tc, a_parcel_that_cannot_be_attached_is_closed);
     tcase_add_test(tc, a_parcel_can_be_closed);
     ADD_KINDS(another_user_takes_over);
