@@ -80,9 +80,10 @@ static int rp_downlink_forward(struct rp_session *s, const struct mqtt_packet *p
 /* After a packet that ends the session the client is closed; true if that has happened. */
 static bool rp_downlink_is_over(struct rp_client *c, const struct mqtt_packet *packet)
 {
-    if (c->rules.state != MQTT_RULES_OVER)
+    bool is_refusal = packet->type == MQTT_CONNACK && packet->reason_code != 0;
+    if (!is_refusal && packet->type != MQTT_DISCONNECT)
         return rp_client_check_drained(c);
-    if (packet->type == MQTT_CONNACK) {
+    if (is_refusal) {
         metric_add(&c->worker->metrics.clients_refused, 1);
         log_info(&c->log, "refused by the broker: 0x%02x", packet->reason_code);
     } else {
