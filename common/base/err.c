@@ -17,8 +17,11 @@ static void err_replace(const char *fmt, va_list args, const char *behind)
     int n = vsnprintf(text, sizeof(text), fmt, args);
     if (n < 0)
         text[0] = '\0';
-    if (behind && n >= 0 && (size_t)n < sizeof(text))
-        snprintf(text + n, sizeof(text) - (size_t)n, ": %s", behind);
+    if (behind && n >= 0 && (size_t)n < sizeof(text)) {
+        /* Cut on purpose when it does not fit: the context in front says more. */
+        strncat(text, ": ", sizeof(text) - 1 - (size_t)n);
+        strncat(text, behind, sizeof(text) - 1 - strlen(text));
+    }
     memcpy(err_buffer, text, sizeof(text));
 }
 
