@@ -3,6 +3,7 @@
 #include "rp_client.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,8 +145,14 @@ void rp_client_session_ended(struct rp_client *c, enum lane_end why, const char 
         rp_client_close(c, MQTT_REASON_SUCCESS, "the client disconnected");
         return;
     }
+    bool is_live = c->state == RP_CLIENT_LIVE;
+    char detail[MQTT_COMPOSE_TEXT_MAX];
+    if (why == LANE_END_UNAVAILABLE) {
+        snprintf(detail, sizeof(detail), "%s: %s", is_live ? "the s-proxy is lost" : "no s-proxy can be reached", text);
+        text = detail;
+    }
     metric_add(&c->worker->metrics.sessions_ended_upstream, 1);
-    rp_client_close(c, rp_client_end_reason(why, c->state == RP_CLIENT_LIVE), text);
+    rp_client_close(c, rp_client_end_reason(why, is_live), text);
 }
 
 bool rp_client_check_drained(struct rp_client *c)
