@@ -10,8 +10,10 @@
 
 #include "mqtt_check.h"
 #include "mqtt_property.h"
+#include "mqtt_wire.h"
 #include "pb_property.h"
 #include "pb_wire.h"
+#include "plain_frame.h"
 
 struct reader {
     struct mqtt_packet *packet;
@@ -348,14 +350,6 @@ static uint8_t *append_entry(struct reader *r, struct mqtt_list *list, size_t n)
     return dst;
 }
 
-static uint8_t *put_text(uint8_t *dst, struct mqtt_bytes text)
-{
-    dst[0] = (uint8_t)(text.len >> 8);
-    dst[1] = (uint8_t)text.len;
-    memcpy(dst + 2, text.ptr, text.len);
-    return dst + 2 + text.len;
-}
-
 /* A filter without a byte is not only illegal: frame_scratch_bytes() counts on its absence. */
 static bool filter_fits(struct reader *r, struct mqtt_bytes filter)
 {
@@ -398,7 +392,8 @@ static int read_subscription(struct reader *r, const struct pb_field *entry, str
         note(r, MQTT_REASON_PROTOCOL_ERROR, "frame: retain_handling above 2");
     uint8_t *dst = filter_fits(r, filter) ? append_entry(r, ret_list, 3 + filter.len) : NULL;
     if (dst)
-        *put_text(dst, filter) = (uint8_t)(qos | no_local << 2 | retain_as_published << 3 | retain_handling << 4);
+        *mqtt_wire_put_text(dst, filter) =
+            (uint8_t)(qos | no_local << 2 | retain_as_published << 3 | retain_handling << 4);
     return 0;
 }
 
@@ -410,7 +405,7 @@ static int read_filter(struct reader *r, const struct pb_field *entry, struct mq
         return 0;
     uint8_t *dst = filter_fits(r, entry->raw) ? append_entry(r, ret_list, 2 + entry->raw.len) : NULL;
     if (dst)
-        put_text(dst, entry->raw);
+        mqtt_wire_put_text(dst, entry->raw);
     return 0;
 }
 
@@ -566,7 +561,9 @@ bool frame_is_well_formed(const struct frame_source *source)
     return read_message(&r, source) == 0;
 }
 
-int frame_to_packet(const struct frame_source *source, struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
+/* Out of line, so that what is plain does not pay for its registers. */
+static __attribute__((noinline)) int read_any(const struct frame_source *source, struct mqtt_packet *ret_packet,
+                                              struct mqtt_fault *ret_fault)
 {
     struct reader r = reader_make(source, ret_packet);
     if (read_message(&r, source) != 0) {
@@ -581,4 +578,9 @@ int frame_to_packet(const struct frame_source *source, struct mqtt_packet *ret_p
     if (r.is_short)
         return CONVERT_SCRATCH;
     return mqtt_packet_check(ret_packet, ret_fault) == 0 ? CONVERT_OK : CONVERT_REFUSED;
+}
+
+int frame_to_packet(const struct frame_source *source, struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
+{
+    return plain_frame_publish(source, ret_packet) ? CONVERT_OK : read_any(source, ret_packet, ret_fault);
 }

@@ -15,35 +15,45 @@ enum {
     FIELD_DUP = 100, /* 3.1: PUBREL, SUBSCRIBE, UNSUBSCRIBE */
 };
 
-static bool is_v5(const struct mqtt_packet *p)
-{
-    return p->version == MQTT_V5;
-}
+/* The number of a member of MqttPacket is the packet type: below 16. */
+enum { TYPE_TAG_BYTES = 1 };
+
+/* Out of line: packets that come once a session, and lists, must not cost the path of PUBLISH its registers. */
+#define RARE __attribute__((noinline))
 
 /* repeated Property properties = NUMBER. */
-static size_t properties_size(uint32_t number, const struct mqtt_properties *properties)
+static RARE size_t walk_properties_size(uint32_t number, struct mqtt_bytes iter)
 {
     size_t size = 0;
-    struct mqtt_bytes iter = properties->wire;
     struct mqtt_property prop;
-    while (iter.len > 0 && mqtt_property_next(&iter, &prop))
+    while (mqtt_property_next(&iter, &prop))
         size += pb_block_size(number, pb_property_size(&prop));
     return size;
 }
 
-static uint8_t *put_properties(uint8_t *dst, uint32_t number, const struct mqtt_properties *properties)
+static RARE uint8_t *walk_put_properties(uint8_t *dst, uint32_t number, struct mqtt_bytes iter)
 {
-    struct mqtt_bytes iter = properties->wire;
     struct mqtt_property prop;
-    while (iter.len > 0 && mqtt_property_next(&iter, &prop))
+    while (mqtt_property_next(&iter, &prop))
         dst = pb_property_write(pb_put_block_head(dst, number, pb_property_size(&prop)), &prop);
     return dst;
+}
+
+/* Most packets have none, and pay no call for it. */
+static inline size_t properties_size(uint32_t number, const struct mqtt_properties *properties)
+{
+    return properties->wire.len == 0 ? 0 : walk_properties_size(number, properties->wire);
+}
+
+static inline uint8_t *put_properties(uint8_t *dst, uint32_t number, const struct mqtt_properties *properties)
+{
+    return properties->wire.len == 0 ? dst : walk_put_properties(dst, number, properties->wire);
 }
 
 static size_t will_size(const struct mqtt_will *will)
 {
     return pb_bytes_field_size(1, will->topic) + pb_bytes_field_size(2, will->payload) +
-           pb_uint_field_size(3, will->qos) + pb_uint_field_size(4, will->retain) +
+           pb_small_field_size(3, will->qos) + pb_small_field_size(4, will->retain) +
            properties_size(5, &will->properties);
 }
 
@@ -51,8 +61,8 @@ static uint8_t *put_will(uint8_t *dst, const struct mqtt_will *will)
 {
     dst = pb_put_bytes_field(dst, 1, will->topic);
     dst = pb_put_bytes_field(dst, 2, will->payload);
-    dst = pb_put_uint_field(dst, 3, will->qos);
-    dst = pb_put_uint_field(dst, 4, will->retain);
+    dst = pb_put_small_field(dst, 3, will->qos);
+    dst = pb_put_small_field(dst, 4, will->retain);
     return put_properties(dst, 5, &will->properties);
 }
 
@@ -63,16 +73,16 @@ static struct mqtt_bytes protocol_name(const struct mqtt_packet *p)
     return (struct mqtt_bytes){(const uint8_t *)"MQTT", 4};
 }
 
-static size_t connect_size(const struct mqtt_packet *p, uint32_t *ret_will_bytes)
+static RARE size_t connect_size(const struct mqtt_packet *p, uint32_t *ret_will_bytes)
 {
     const struct mqtt_connect *c = &p->connect;
     size_t size = pb_bytes_field_size(1, c->client_id) + pb_bytes_field_size(2, protocol_name(p)) +
-                  pb_uint_field_size(3, c->protocol_level) + pb_uint_field_size(4, c->clean_start) +
+                  pb_uint_field_size(3, c->protocol_level) + pb_small_field_size(4, c->clean_start) +
                   pb_uint_field_size(5, c->keep_alive_s) + properties_size(9, &p->properties);
     if (c->has_username)
-        size += pb_bytes_field_size(6, c->username) + pb_uint_field_size(FIELD_HAS_USERNAME, true);
+        size += pb_bytes_field_size(6, c->username) + pb_small_field_size(FIELD_HAS_USERNAME, true);
     if (c->has_password)
-        size += pb_bytes_field_size(7, c->password) + pb_uint_field_size(FIELD_HAS_PASSWORD, true);
+        size += pb_bytes_field_size(7, c->password) + pb_small_field_size(FIELD_HAS_PASSWORD, true);
     if (c->has_will) {
         *ret_will_bytes = (uint32_t)will_size(&c->will);
         size += pb_block_size(8, *ret_will_bytes);
@@ -80,13 +90,13 @@ static size_t connect_size(const struct mqtt_packet *p, uint32_t *ret_will_bytes
     return size;
 }
 
-static uint8_t *put_connect(uint8_t *dst, const struct mqtt_packet *p, uint32_t will_bytes)
+static RARE uint8_t *put_connect(uint8_t *dst, const struct mqtt_packet *p, uint32_t will_bytes)
 {
     const struct mqtt_connect *c = &p->connect;
     dst = pb_put_bytes_field(dst, 1, c->client_id);
     dst = pb_put_bytes_field(dst, 2, protocol_name(p));
     dst = pb_put_uint_field(dst, 3, c->protocol_level);
-    dst = pb_put_uint_field(dst, 4, c->clean_start);
+    dst = pb_put_small_field(dst, 4, c->clean_start);
     dst = pb_put_uint_field(dst, 5, c->keep_alive_s);
     if (c->has_username)
         dst = pb_put_bytes_field(dst, 6, c->username);
@@ -95,19 +105,19 @@ static uint8_t *put_connect(uint8_t *dst, const struct mqtt_packet *p, uint32_t 
     if (c->has_will)
         dst = put_will(pb_put_block_head(dst, 8, will_bytes), &c->will);
     dst = put_properties(dst, 9, &p->properties);
-    dst = pb_put_uint_field(dst, FIELD_HAS_USERNAME, c->has_username);
-    return pb_put_uint_field(dst, FIELD_HAS_PASSWORD, c->has_password);
+    dst = pb_put_small_field(dst, FIELD_HAS_USERNAME, c->has_username);
+    return pb_put_small_field(dst, FIELD_HAS_PASSWORD, c->has_password);
 }
 
 static size_t connack_size(const struct mqtt_packet *p)
 {
-    return pb_uint_field_size(1, p->connack.session_present) + pb_uint_field_size(2, p->reason_code) +
+    return pb_small_field_size(1, p->connack.session_present) + pb_uint_field_size(2, p->reason_code) +
            properties_size(3, &p->properties);
 }
 
 static uint8_t *put_connack(uint8_t *dst, const struct mqtt_packet *p)
 {
-    dst = pb_put_uint_field(dst, 1, p->connack.session_present);
+    dst = pb_put_small_field(dst, 1, p->connack.session_present);
     dst = pb_put_uint_field(dst, 2, p->reason_code);
     return put_properties(dst, 3, &p->properties);
 }
@@ -115,8 +125,8 @@ static uint8_t *put_connack(uint8_t *dst, const struct mqtt_packet *p)
 static size_t publish_size(const struct mqtt_packet *p)
 {
     return pb_bytes_field_size(1, p->publish.topic) + pb_uint_field_size(2, p->packet_id) +
-           pb_uint_field_size(3, p->publish.qos) + pb_uint_field_size(4, p->publish.retain) +
-           pb_uint_field_size(5, p->dup) + pb_bytes_field_size(6, p->publish.payload) +
+           pb_small_field_size(3, p->publish.qos) + pb_small_field_size(4, p->publish.retain) +
+           pb_small_field_size(5, p->dup) + pb_bytes_field_size(6, p->publish.payload) +
            properties_size(7, &p->properties);
 }
 
@@ -124,9 +134,9 @@ static uint8_t *put_publish(uint8_t *dst, const struct mqtt_packet *p)
 {
     dst = pb_put_bytes_field(dst, 1, p->publish.topic);
     dst = pb_put_uint_field(dst, 2, p->packet_id);
-    dst = pb_put_uint_field(dst, 3, p->publish.qos);
-    dst = pb_put_uint_field(dst, 4, p->publish.retain);
-    dst = pb_put_uint_field(dst, 5, p->dup);
+    dst = pb_put_small_field(dst, 3, p->publish.qos);
+    dst = pb_put_small_field(dst, 4, p->publish.retain);
+    dst = pb_put_small_field(dst, 5, p->dup);
     dst = pb_put_bytes_field(dst, 6, p->publish.payload);
     return put_properties(dst, 7, &p->properties);
 }
@@ -135,7 +145,7 @@ static uint8_t *put_publish(uint8_t *dst, const struct mqtt_packet *p)
 static size_t ack_size(const struct mqtt_packet *p)
 {
     return pb_uint_field_size(1, p->packet_id) + pb_uint_field_size(2, p->reason_code) +
-           properties_size(3, &p->properties) + pb_uint_field_size(FIELD_DUP, p->dup);
+           properties_size(3, &p->properties) + pb_small_field_size(FIELD_DUP, p->dup);
 }
 
 static uint8_t *put_ack(uint8_t *dst, const struct mqtt_packet *p)
@@ -143,28 +153,28 @@ static uint8_t *put_ack(uint8_t *dst, const struct mqtt_packet *p)
     dst = pb_put_uint_field(dst, 1, p->packet_id);
     dst = pb_put_uint_field(dst, 2, p->reason_code);
     dst = put_properties(dst, 3, &p->properties);
-    return pb_put_uint_field(dst, FIELD_DUP, p->dup);
+    return pb_put_small_field(dst, FIELD_DUP, p->dup);
 }
 
 static size_t subscription_size(const struct mqtt_subscription *s)
 {
-    return pb_bytes_field_size(1, s->filter) + pb_uint_field_size(2, s->qos) + pb_uint_field_size(3, s->no_local) +
-           pb_uint_field_size(4, s->retain_as_published) + pb_uint_field_size(5, s->retain_handling);
+    return pb_bytes_field_size(1, s->filter) + pb_small_field_size(2, s->qos) + pb_small_field_size(3, s->no_local) +
+           pb_small_field_size(4, s->retain_as_published) + pb_small_field_size(5, s->retain_handling);
 }
 
 static uint8_t *put_subscription(uint8_t *dst, const struct mqtt_subscription *s)
 {
     dst = pb_put_bytes_field(dst, 1, s->filter);
-    dst = pb_put_uint_field(dst, 2, s->qos);
-    dst = pb_put_uint_field(dst, 3, s->no_local);
-    dst = pb_put_uint_field(dst, 4, s->retain_as_published);
-    return pb_put_uint_field(dst, 5, s->retain_handling);
+    dst = pb_put_small_field(dst, 2, s->qos);
+    dst = pb_put_small_field(dst, 3, s->no_local);
+    dst = pb_put_small_field(dst, 4, s->retain_as_published);
+    return pb_put_small_field(dst, 5, s->retain_handling);
 }
 
-static size_t subscribe_size(const struct mqtt_packet *p)
+static RARE size_t subscribe_size(const struct mqtt_packet *p)
 {
     size_t size = pb_uint_field_size(1, p->packet_id) + properties_size(3, &p->properties) +
-                  pb_uint_field_size(FIELD_DUP, p->dup);
+                  pb_small_field_size(FIELD_DUP, p->dup);
     struct mqtt_bytes iter = p->subscriptions.wire;
     struct mqtt_subscription s;
     while (mqtt_subscription_next(&iter, &s))
@@ -172,7 +182,7 @@ static size_t subscribe_size(const struct mqtt_packet *p)
     return size;
 }
 
-static uint8_t *put_subscribe(uint8_t *dst, const struct mqtt_packet *p)
+static RARE uint8_t *put_subscribe(uint8_t *dst, const struct mqtt_packet *p)
 {
     struct mqtt_bytes iter = p->subscriptions.wire;
     struct mqtt_subscription s;
@@ -180,27 +190,27 @@ static uint8_t *put_subscribe(uint8_t *dst, const struct mqtt_packet *p)
     while (mqtt_subscription_next(&iter, &s))
         dst = put_subscription(pb_put_block_head(dst, 2, subscription_size(&s)), &s);
     dst = put_properties(dst, 3, &p->properties);
-    return pb_put_uint_field(dst, FIELD_DUP, p->dup);
+    return pb_put_small_field(dst, FIELD_DUP, p->dup);
 }
 
-static size_t unsubscribe_size(const struct mqtt_packet *p)
+static RARE size_t unsubscribe_size(const struct mqtt_packet *p)
 {
     size_t size = pb_uint_field_size(1, p->packet_id) + properties_size(3, &p->properties) +
-                  pb_uint_field_size(FIELD_DUP, p->dup);
+                  pb_small_field_size(FIELD_DUP, p->dup);
     struct mqtt_bytes iter = p->filters.wire, filter;
     while (mqtt_filter_next(&iter, &filter))
         size += pb_block_size(2, filter.len);
     return size;
 }
 
-static uint8_t *put_unsubscribe(uint8_t *dst, const struct mqtt_packet *p)
+static RARE uint8_t *put_unsubscribe(uint8_t *dst, const struct mqtt_packet *p)
 {
     struct mqtt_bytes iter = p->filters.wire, filter;
     dst = pb_put_uint_field(dst, 1, p->packet_id);
     while (mqtt_filter_next(&iter, &filter))
         dst = pb_put_block(dst, 2, filter);
     dst = put_properties(dst, 3, &p->properties);
-    return pb_put_uint_field(dst, FIELD_DUP, p->dup);
+    return pb_put_small_field(dst, FIELD_DUP, p->dup);
 }
 
 /* The content of the packed list: a code above 127 takes two bytes. */
@@ -213,13 +223,13 @@ static size_t codes_size(struct mqtt_bytes codes)
 }
 
 /* SUBACK, UNSUBACK. */
-static size_t code_list_size(const struct mqtt_packet *p)
+static RARE size_t code_list_size(const struct mqtt_packet *p)
 {
     size_t size = pb_uint_field_size(1, p->packet_id) + properties_size(3, &p->properties);
     return p->reason_codes.len == 0 ? size : size + pb_block_size(2, codes_size(p->reason_codes));
 }
 
-static uint8_t *put_code_list(uint8_t *dst, const struct mqtt_packet *p)
+static RARE uint8_t *put_code_list(uint8_t *dst, const struct mqtt_packet *p)
 {
     dst = pb_put_uint_field(dst, 1, p->packet_id);
     if (p->reason_codes.len > 0)
@@ -303,36 +313,44 @@ static uint8_t *put_body(uint8_t *dst, const struct packet_frame *f)
     return dst;
 }
 
-/* MqttPacket: the number of the member is the packet type. */
-size_t packet_to_message_plan(struct packet_frame *ret, const struct mqtt_packet *packet)
+static inline size_t plan_message(struct packet_frame *ret, const struct mqtt_packet *packet)
 {
     ret->packet = packet;
     ret->has_envelope = false;
     ret->will_bytes = 0;
-    ret->body_bytes = (uint32_t)body_size(packet, &ret->will_bytes);
-    ret->message_bytes = (uint32_t)pb_block_size(packet->type, ret->body_bytes);
+    ret->body_bytes =
+        packet->type == MQTT_PUBLISH ? (uint32_t)publish_size(packet) : (uint32_t)body_size(packet, &ret->will_bytes);
+    ret->message_bytes = TYPE_TAG_BYTES + (uint32_t)pb_varint_size(ret->body_bytes) + ret->body_bytes;
     return ret->total_bytes = ret->message_bytes;
+}
+
+size_t packet_to_message_plan(struct packet_frame *ret, const struct mqtt_packet *packet)
+{
+    return plan_message(ret, packet);
 }
 
 size_t packet_to_frame_plan(struct packet_frame *ret, const struct mqtt_packet *packet, uint64_t sequence,
                             enum relay_direction direction)
 {
-    packet_to_message_plan(ret, packet);
+    plan_message(ret, packet);
     ret->has_envelope = true;
     ret->sequence = sequence;
     ret->direction = (uint8_t)direction;
-    ret->total_bytes = pb_uint_field_size(2, sequence) + pb_uint_field_size(3, direction) +
+    ret->total_bytes = pb_uint_field_size(2, sequence) + pb_small_field_size(3, direction) +
                        pb_block_size(FIELD_V5_PACKET, ret->message_bytes);
     return ret->total_bytes;
 }
 
 uint8_t *packet_to_frame_write(const struct packet_frame *f, uint8_t *dst)
 {
+    const struct mqtt_packet *p = f->packet;
+    uint32_t body_bytes = f->body_bytes;
     if (f->has_envelope) {
         dst = pb_put_uint_field(dst, 2, f->sequence);
-        dst = pb_put_uint_field(dst, 3, f->direction);
-        dst = pb_put_block_head(dst, is_v5(f->packet) ? FIELD_V5_PACKET : FIELD_V3_PACKET, f->message_bytes);
+        dst = pb_put_small_field(dst, 3, f->direction);
+        dst = pb_put_block_head(dst, p->version == MQTT_V5 ? FIELD_V5_PACKET : FIELD_V3_PACKET, f->message_bytes);
     }
-    dst = pb_put_block_head(dst, f->packet->type, f->body_bytes);
-    return put_body(dst, f);
+    *dst = (uint8_t)(p->type << 3 | PB_BYTES);
+    dst = pb_put_varint(dst + TYPE_TAG_BYTES, body_bytes);
+    return p->type == MQTT_PUBLISH ? put_publish(dst, p) : put_body(dst, f);
 }

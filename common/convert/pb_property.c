@@ -1,6 +1,7 @@
 #include "pb_property.h"
 #include "mqtt_wire.h"
 
+#include "mqtt_wire.h"
 #include "pb_wire.h"
 
 /* Index: field number in mqttv5.Property. */

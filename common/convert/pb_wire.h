@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "cursor.h"
 #include "mqtt_packet.h"
+#include "mqtt_wire.h"
 
 enum pb_wire_type {
     PB_VARINT = 0,
@@ -32,7 +32,8 @@ struct pb_field {
 /* The longest form of a 64-bit number; and of a tag or a length, which have 32 bits (a longer one is refused). */
 enum { PB_VARINT_MAX = 10, PB_VARINT32_MAX = 5 };
 
-static inline int pb_read_varint(struct cursor *c, unsigned max_bytes, uint64_t *ret)
+/* Of any length, up to MAX_BYTES. 0 or PB_BAD. */
+static __attribute__((noinline, unused)) int pb_read_long_varint(struct cursor *c, unsigned max_bytes, uint64_t *ret)
 {
     uint64_t value = 0;
     size_t limit = c->len < max_bytes ? c->len : max_bytes;
@@ -46,6 +47,22 @@ static inline int pb_read_varint(struct cursor *c, unsigned max_bytes, uint64_t 
         }
     }
     return PB_BAD;
+}
+
+/* One and two bytes, which nearly all of them have, without a loop. */
+static inline __attribute__((always_inline)) int pb_read_varint(struct cursor *c, unsigned max_bytes, uint64_t *ret)
+{
+    if (c->len >= 1 && c->ptr[0] < 0x80) {
+        *ret = c->ptr[0];
+        cursor_skip(c, 1);
+        return 0;
+    }
+    if (c->len >= 2 && c->ptr[1] < 0x80) {
+        *ret = (c->ptr[0] & 0x7fu) | (uint32_t)c->ptr[1] << 7;
+        cursor_skip(c, 2);
+        return 0;
+    }
+    return pb_read_long_varint(c, max_bytes, ret);
 }
 
 /* What pb_next() does for fixed-width values, and refuses: groups and wire types that do not exist. */
@@ -125,16 +142,22 @@ static inline int pb_take_bool(const struct pb_field *f, bool *ret)
 static inline size_t pb_varint_size(uint64_t value)
 {
     unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
-    return (bits + 6) / 7;
+    return (bits * 9 + 64) / 64; /* = (bits + 6) / 7 for 1 to 64 bits */
 }
 
+/* Numbers are constants below 2048, so that all of this folds into one or two bytes. */
 static inline size_t pb_tag_size(uint32_t number)
 {
-    return number < 16 ? 1 : 2; /* all our numbers are below 2048 */
+    return number < 16 ? 1 : 2;
 }
 
 static inline uint8_t *pb_put_varint(uint8_t *dst, uint64_t value)
 {
+    if (value >= 0x80 && value < 0x4000) { /* what the loop would do, without one */
+        dst[0] = (uint8_t)(value | 0x80);
+        dst[1] = (uint8_t)(value >> 7);
+        return dst + 2;
+    }
     for (; value >= 0x80; value >>= 7)
         *dst++ = (uint8_t)(value | 0x80);
     *dst++ = (uint8_t)value;
@@ -143,7 +166,11 @@ static inline uint8_t *pb_put_varint(uint8_t *dst, uint64_t value)
 
 static inline uint8_t *pb_put_tag(uint8_t *dst, uint32_t number, enum pb_wire_type wire)
 {
-    return pb_put_varint(dst, number << 3 | wire);
+    uint32_t tag = number << 3 | wire;
+    *dst++ = (uint8_t)(number < 16 ? tag : tag | 0x80);
+    if (number >= 16)
+        *dst++ = (uint8_t)(tag >> 7);
+    return dst;
 }
 
 static inline size_t pb_uint_field_size(uint32_t number, uint64_t value)
@@ -154,6 +181,21 @@ static inline size_t pb_uint_field_size(uint32_t number, uint64_t value)
 static inline uint8_t *pb_put_uint_field(uint8_t *dst, uint32_t number, uint64_t value)
 {
     return value == 0 ? dst : pb_put_varint(pb_put_tag(dst, number, PB_VARINT), value);
+}
+
+/* Flags, QoS: a value below 128. */
+static inline size_t pb_small_field_size(uint32_t number, uint8_t value)
+{
+    return value == 0 ? 0 : pb_tag_size(number) + 1;
+}
+
+static inline uint8_t *pb_put_small_field(uint8_t *dst, uint32_t number, uint8_t value)
+{
+    if (value == 0)
+        return dst;
+    dst = pb_put_tag(dst, number, PB_VARINT);
+    *dst = value;
+    return dst + 1;
 }
 
 /* An embedded message, or a member of a oneof: written even if it is empty. */
@@ -171,9 +213,7 @@ static inline uint8_t *pb_put_block_head(uint8_t *dst, uint32_t number, size_t l
 static inline uint8_t *pb_put_block(uint8_t *dst, uint32_t number, struct mqtt_bytes bytes)
 {
     dst = pb_put_block_head(dst, number, bytes.len);
-    if (bytes.len > 0)
-        memcpy(dst, bytes.ptr, bytes.len);
-    return dst + bytes.len;
+    return mqtt_wire_put_bytes(dst, bytes);
 }
 
 static inline size_t pb_bytes_field_size(uint32_t number, struct mqtt_bytes bytes)

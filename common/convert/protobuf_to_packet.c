@@ -5,6 +5,7 @@
 
 #include "mqtt_check.h"
 #include "mqtt_property.h"
+#include "mqtt_wire.h"
 #include "mqttv3.pb-c.h"
 #include "mqttv5.pb-c.h"
 #include "pb_property.h"
@@ -108,10 +109,12 @@ static void get_property(struct reader *r, const Mqttv5__Property *m, struct mqt
         ret->value = get_bytes(r, &m->base, number);
         break;
     case MQTT_PROPERTY_TYPE_PAIR:
-        if (m->user_property) {
-            ret->key = get_bytes(r, &m->user_property->base, 1);
-            ret->value = get_bytes(r, &m->user_property->base, 2);
+        if (!m->user_property) {
+            ret->type = MQTT_PROPERTY_TYPE_NONE;
+            break;
         }
+        ret->key = get_bytes(r, &m->user_property->base, 1);
+        ret->value = get_bytes(r, &m->user_property->base, 2);
         break;
     case MQTT_PROPERTY_TYPE_NONE:
         break;
@@ -212,10 +215,7 @@ static uint8_t *put_filter(struct reader *r, struct mqtt_bytes filter, size_t ex
     if (list->count++ == 0)
         list->wire.ptr = dst;
     list->wire.len += (uint32_t)(2 + filter.len + extra);
-    dst[0] = (uint8_t)(filter.len >> 8);
-    dst[1] = (uint8_t)filter.len;
-    memcpy(dst + 2, filter.ptr, filter.len);
-    return dst + 2 + filter.len;
+    return mqtt_wire_put_text(dst, filter);
 }
 
 static void get_subscriptions(struct reader *r, const ProtobufCMessage *m)

@@ -1,6 +1,7 @@
 #include "relay_frame.h"
 
 #include "pb_wire.h"
+#include "plain_frame.h"
 
 /* Field numbers of MqttStreamMessage. */
 enum {
@@ -176,7 +177,8 @@ static int take_member(const struct envelope *e, struct relay_frame *ret, struct
     return CONVERT_OK;
 }
 
-int relay_frame_read(const void *bytes, size_t len, struct relay_frame *ret, struct mqtt_fault *ret_fault)
+static __attribute__((noinline)) int read_any(const void *bytes, size_t len, struct relay_frame *ret,
+                                              struct mqtt_fault *ret_fault)
 {
     struct envelope e = {0};
     if (len > INT32_MAX || read_envelope(cursor_make(bytes, len), &e) != 0)
@@ -194,17 +196,9 @@ int relay_frame_read(const void *bytes, size_t len, struct relay_frame *ret, str
     return CONVERT_OK;
 }
 
-int relay_frame_packet(const struct relay_frame *frame, uint8_t session_version, uint8_t *scratch, size_t scratch_bytes,
-                       struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
+int relay_frame_read(const void *bytes, size_t len, struct relay_frame *ret, struct mqtt_fault *ret_fault)
 {
-    struct frame_source source = {
-        .message = frame->message,
-        .scratch = scratch,
-        .scratch_bytes = scratch_bytes,
-        .family = frame->kind == RELAY_FRAME_PACKET_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3,
-        .session_version = session_version,
-    };
-    return frame_to_packet(&source, ret_packet, ret_fault);
+    return plain_frame_envelope(bytes, len, ret) ? CONVERT_OK : read_any(bytes, len, ret, ret_fault);
 }
 
 uint8_t *relay_frame_write_control(uint8_t *dst, enum relay_frame_kind kind, uint64_t sequence,

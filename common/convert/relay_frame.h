@@ -47,8 +47,18 @@ const char *relay_frame_kind_name(unsigned kind);
 int relay_frame_read(const void *bytes, size_t len, struct relay_frame *ret, struct mqtt_fault *ret_fault);
 
 /* The packet of a frame of kind PACKET_V3 or PACKET_V5. SESSION_VERSION and the results: see frame_to_packet.h. */
-int relay_frame_packet(const struct relay_frame *frame, uint8_t session_version, uint8_t *scratch, size_t scratch_bytes,
-                       struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault);
+static inline int relay_frame_packet(const struct relay_frame *frame, uint8_t session_version, uint8_t *scratch,
+                                     size_t scratch_bytes, struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
+{
+    struct frame_source source = {
+        .message = frame->message,
+        .scratch = scratch,
+        .scratch_bytes = scratch_bytes,
+        .family = frame->kind == RELAY_FRAME_PACKET_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3,
+        .session_version = session_version,
+    };
+    return frame_to_packet(&source, ret_packet, ret_fault);
+}
 
 /* What any envelope without packet takes besides the client id or the data in it. */
 enum { RELAY_FRAME_OVERHEAD = 48 };

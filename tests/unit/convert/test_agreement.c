@@ -1,0 +1,203 @@
+/* Both forms agree: on every packet that the generator makes, and on bytes that are almost a frame. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert_oracle.h"
+#include "golden.h"
+#include "packet_gen.h"
+#include "test_main.h"
+
+static const uint8_t versions[] = {MQTT_V31, MQTT_V311, MQTT_V5};
+
+/* The frame of PACKET by hand, in new memory. */
+static uint8_t *write_by_hand(const struct mqtt_packet *packet, uint64_t sequence, size_t *ret_len)
+{
+    struct packet_frame f;
+    *ret_len = packet_to_frame_plan(&f, packet, sequence, RELAY_CLIENT_TO_BROKER);
+    uint8_t *bytes = malloc(*ret_len);
+    ck_assert_ptr_eq(packet_to_frame_write(&f, bytes), bytes + *ret_len);
+    return bytes;
+}
+
+static void assert_round_trip(const struct mqtt_packet *packet, uint64_t sequence)
+{
+    size_t len, oracle_len;
+    uint8_t *bytes = write_by_hand(packet, sequence, &len);
+    uint8_t *by_oracle = oracle_write(packet, sequence, RELAY_CLIENT_TO_BROKER, &oracle_len);
+    ck_assert_uint_eq(len, oracle_len);
+    ck_assert_mem_eq(bytes, by_oracle, len);
+    struct by_hand h;
+    struct oracle o;
+    int r = by_hand_read(&h, bytes, len, packet->version);
+    ck_assert_msg(r == CONVERT_OK, "%s: %s", mqtt_type_name(packet->type),
+                  r == CONVERT_REFUSED ? h.fault.text : "scratch");
+    ck_assert_int_eq(oracle_read(&o, bytes, len, packet->version), CONVERT_OK);
+    ck_assert(mqtt_packet_equal(&h.packet, packet));
+    ck_assert(mqtt_packet_equal(&o.packet, packet));
+    by_hand_free(&h);
+    oracle_free(&o);
+    free(bytes);
+    free(by_oracle);
+}
+
+START_TEST(every_generated_packet_survives_both_forms)
+{
+    struct packet_gen g;
+    packet_gen_init(&g, 20260101 + (uint64_t)_i);
+    for (unsigned i = 0; i < 1500; i++) {
+        struct mqtt_packet packet;
+        packet_gen_next(&g, versions[_i], &packet);
+        assert_round_trip(&packet, i % 3 == 0 ? 0 : i);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+/* The session's version is not always what the frame is of. */
+static uint8_t any_session_version(struct packet_gen *g, uint8_t version)
+{
+    return packet_gen_one_in(g, 8) ? (uint8_t)packet_gen_below(g, 7) : version;
+}
+
+/* One thing changed in BYTES: a byte set, cut out, doubled, or the end cut off. Returns the length. */
+static size_t mutate(struct packet_gen *g, uint8_t *bytes, size_t len)
+{
+    static const uint8_t liked[] = {0x00, 0x01, 0x02, 0x03, 0x7f, 0x80, 0xff, 0x08,
+                                    0x0a, 0x12, 0x22, 0x2a, 0x42, 0x0b, 0x0c};
+    size_t at = packet_gen_below(g, (uint32_t)len);
+    switch (packet_gen_below(g, 5)) {
+    case 0:
+        bytes[at] = liked[packet_gen_below(g, sizeof(liked))];
+        return len;
+    case 1:
+        bytes[at] ^= (uint8_t)(1u << packet_gen_below(g, 8));
+        return len;
+    case 2:
+        memmove(bytes + at, bytes + at + 1, len - at - 1);
+        return len - 1;
+    case 3:
+        memmove(bytes + at + 1, bytes + at, len - at);
+        return len + 1;
+    default:
+        return at;
+    }
+}
+
+START_TEST(both_forms_agree_about_damaged_frames)
+{
+    struct packet_gen g;
+    uint8_t version = versions[_i % 3];
+    packet_gen_init(&g, 4711 + (uint64_t)_i);
+    for (unsigned i = 0; i < 400; i++) {
+        struct mqtt_packet packet;
+        size_t len;
+        packet_gen_next(&g, version, &packet);
+        uint8_t *bytes = write_by_hand(&packet, i, &len);
+        for (unsigned k = 0; k < 20 && len > 0 && len < 4096; k++) {
+            bytes = realloc(bytes, len + 1);
+            len = mutate(&g, bytes, len);
+            ck_assert_int_ge(oracle_compare(bytes, len, any_session_version(&g, version)), 0);
+        }
+        free(bytes);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+/* Behind each other they are one frame with several packets and headers: the last packet counts, Wills merge, lists
+ * grow. */
+START_TEST(both_forms_agree_about_frames_put_behind_each_other)
+{
+    struct packet_gen g;
+    packet_gen_init(&g, 815);
+    for (unsigned i = 0; i < 400; i++) {
+        struct mqtt_packet packet;
+        size_t first_len, second_len;
+        packet_gen_next(&g, versions[i % 3], &packet);
+        uint8_t *first = write_by_hand(&packet, i, &first_len);
+        packet_gen_next(&g, versions[packet_gen_below(&g, 3)], &packet);
+        uint8_t *second = write_by_hand(&packet, i, &second_len);
+        first = realloc(first, first_len + second_len);
+        memcpy(first + first_len, second, second_len);
+        ck_assert_int_ge(oracle_compare(first, first_len + second_len, packet.version), 0);
+        free(first);
+        free(second);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+/* The same inside a packet: BODY twice in one message of the type, so every field comes twice. */
+static void compare_doubled_body(const uint8_t *body, size_t len, uint8_t type, uint8_t version)
+{
+    size_t doubled = 2 * len;
+    uint8_t *frame = malloc(doubled + 16), *dst = frame;
+    uint8_t inner[8], *end = inner;
+    *end++ = (uint8_t)(type << 3 | 2);
+    for (size_t n = doubled; (*end = (uint8_t)(n & 0x7f), n >= 0x80); n >>= 7)
+        *end++ |= 0x80;
+    end++;
+    *dst++ = version == MQTT_V5 ? 0x2a : 0x22;
+    for (size_t n = doubled + (size_t)(end - inner); (*dst = (uint8_t)(n & 0x7f), n >= 0x80); n >>= 7)
+        *dst++ |= 0x80;
+    dst++;
+    memcpy(dst, inner, (size_t)(end - inner));
+    dst += end - inner;
+    memcpy(dst, body, len);
+    memcpy(dst + len, body, len);
+    ck_assert_int_ge(oracle_compare(frame, (size_t)(dst - frame) + doubled, version), 0);
+    free(frame);
+}
+
+START_TEST(both_forms_agree_about_fields_that_come_twice)
+{
+    struct packet_gen g;
+    uint8_t version = versions[_i];
+    packet_gen_init(&g, 99);
+    for (unsigned i = 0; i < 300; i++) {
+        struct mqtt_packet packet;
+        struct packet_frame f;
+        packet_gen_next(&g, version, &packet);
+        size_t n = packet_to_message_plan(&f, &packet);
+        uint8_t *message = malloc(n);
+        packet_to_frame_write(&f, message);
+        compare_doubled_body(message + (n - f.body_bytes), f.body_bytes, packet.type, version);
+        free(message);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+START_TEST(both_forms_agree_about_bytes_without_meaning)
+{
+    struct packet_gen g;
+    uint8_t bytes[64];
+    packet_gen_init(&g, 7);
+    for (unsigned i = 0; i < 20000; i++) {
+        size_t len = packet_gen_below(&g, sizeof(bytes));
+        for (size_t k = 0; k < len; k++)
+            bytes[k] = (uint8_t)packet_gen_below(&g, 256);
+        if (len > 2 && i % 2 == 0) { /* a length that fits: so that some get further */
+            bytes[0] = i % 4 == 0 ? 0x22 : 0x2a;
+            bytes[1] = (uint8_t)(len - 2);
+        }
+        ck_assert_int_ge(oracle_compare(bytes, len, versions[i % 3]), 0);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    TCase *t;
+    Suite *s = test_suite("agreement", &t);
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, every_generated_packet_survives_both_forms, 0, TEST_COUNT(versions));
+    tcase_add_loop_test(t, both_forms_agree_about_damaged_frames, 0, 9);
+    tcase_add_test(t, both_forms_agree_about_frames_put_behind_each_other);
+    tcase_add_loop_test(t, both_forms_agree_about_fields_that_come_twice, 0, TEST_COUNT(versions));
+    tcase_add_test(t, both_forms_agree_about_bytes_without_meaning);
+    return s;
+}
+
+TEST_MAIN(suite)
