@@ -10,7 +10,7 @@
 /* CONNECT, then PUBLISH with a user property, as a client of MQTT 5.0 writes them. */
 static const uint8_t stream[] = "\x10\x14\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x07"
                                 "example"
-                                "\x32\x1c\x00\x05plant\x00\x07\x0d\x26\x00\x04unit\x00\x04"
+                                "\x32\x1b\x00\x05plant\x00\x07\x0d\x26\x00\x04unit\x00\x04"
                                 "degC"
                                 "21.5";
 enum { STREAM_LEN = sizeof(stream) - 1 };
