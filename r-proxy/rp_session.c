@@ -27,6 +27,7 @@ static void rp_session_free(struct rp_session *s)
     mqtt_exchanges_deinit(&s->exchanges);
     list_del(&s->link);
     free(s);
+    metric_add(&w->metrics.sessions_open, -1);
     rp_worker_check_idle(w);
 }
 
@@ -99,6 +100,7 @@ int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, stru
     mqtt_exchanges_init(&s->exchanges);
     mqtt_client_rules_init(&s->rules, connect);
     list_add_tail(&c->worker->sessions, &s->link);
+    metric_add(&c->worker->metrics.sessions_open, 1);
     int r = rp_session_open_lane(s, connect);
     if (r < 0) {
         rp_session_free(s);

@@ -94,6 +94,7 @@ static int sp_downlink_forward(struct sp_session *s, const struct mqtt_packet *p
     if (r < 0)
         return r;
     metric_add(&s->worker->metrics.packets_down, 1);
+    mqtt_server_rules_sent(&s->client_rules, packet);
     return mqtt_exchanges_pass_down(&s->exchanges, packet);
 }
 

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "err.h"
 #include "sp_broker_pick.h"
+#include "str.h"
 #include "url.h"
 
 static int sp_check_upstream(const char *text)
@@ -14,12 +16,25 @@ static int sp_check_upstream(const char *text)
     return url_parse(text, "mqtt unix", &url);
 }
 
+/* gRPC resolves the host; what it would make of a text without port (443) is never meant. */
+static int sp_check_listen(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    int64_t port;
+    if (strncmp(text, "unix:", 5) == 0)
+        return 0;
+    if (!colon || colon == text)
+        return err_set(-EINVAL, "HOST:PORT is needed, not \"%s\"", text);
+    return err_context(str_parse_int(colon + 1, 0, 65535, &port), "port of \"%s\"", text);
+}
+
 static const struct config_row sp_rows[] = {
     {.name = "listen-grpc",
      .kind = CONFIG_LIST,
      CONFIG_FIELD(struct sp_options, listen_grpc),
      .default_text = "[::]:50516",
      .argument = "HOST:PORT",
+     .check = sp_check_listen,
      .help = "where r-proxies connect to; may be given several times"},
     {.name = "upstream",
      .kind = CONFIG_LIST,

@@ -315,6 +315,7 @@ void sp_session_new(struct sp_worker *w, struct rpc_stream *stream)
     s->number = sp_worker_next_number(w);
     s->log.describe = sp_session_describe;
     s->client_packet_max = UINT32_MAX;
+    mqtt_server_rules_init(&s->client_rules);
     mqtt_exchanges_init(&s->exchanges);
     mqtt_inflight_init(&s->dropped);
     loop_timer_init(&s->timer, w->loop, sp_session_on_timer);

@@ -24,6 +24,7 @@
 #include "loop.h"
 #include "mqtt_client_rules.h"
 #include "mqtt_exchanges.h"
+#include "mqtt_server_rules.h"
 #include "sp_broker_pick.h"
 #include "upstream.h"
 
@@ -58,7 +59,8 @@ struct sp_session {
     struct sp_broker_tries tries;
     struct loop_timer
         timer; /* NEW: until CONNECT; ASKING: until the broker answers; after DISCONNECT: until it closes */
-    struct mqtt_client_rules rules; /* what the broker may say next */
+    struct mqtt_client_rules rules;        /* what the broker may say next */
+    struct mqtt_server_rules client_rules; /* what the client may say next: an r-proxy need not be one of ours */
     struct mqtt_exchanges exchanges;
     struct mqtt_inflight dropped; /* QoS 2 deliveries that could not pass and are acknowledged by us */
     struct byte_budget_holder budget;

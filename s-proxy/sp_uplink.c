@@ -78,8 +78,12 @@ static enum gate_answer sp_uplink_forward(struct sp_session *s, const struct mqt
 enum gate_answer sp_uplink_on_packet(struct lane *l, const struct mqtt_packet *packet, void *arg)
 {
     struct sp_session *s = arg;
+    struct mqtt_fault fault;
     s->owed_bytes += lane_packet_charge(l);
     enum gate_answer answer = GATE_PASS; /* an ending session takes and drops what still comes */
+    bool is_heard = s->state != SP_SESSION_ENDING && !s->has_said_goodbye && !s->was_told;
+    if (is_heard && mqtt_server_rules_check(&s->client_rules, packet, &fault) != 0)
+        sp_session_end(s, LANE_END_PROTOCOL, fault.reason, fault.text, 0);
     switch ((enum sp_session_state)s->state) {
     case SP_SESSION_NEW:
         answer = sp_uplink_connect(s, packet);
