@@ -6,6 +6,7 @@ configuration and output. Nothing is shared between two chains, so that one meas
 
 import json
 import os
+import random
 import resource
 import shlex
 import shutil
@@ -29,9 +30,25 @@ def raise_descriptor_limit():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range from which the kernel takes the ports of outgoing connections: among the thousands of those, one could
+    have taken it before the program for which it is meant listens."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        top = int(f.read().split()[0])
+    while True:
+        port = random.randrange(min(10000, top // 2), top)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+def free_ports(count):
+    ports = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return ports
 
 
 MOSQUITTO_CONF = """\
@@ -130,7 +147,7 @@ class Chain:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="bench-")
-        self.ports = {name: free_port() for name in ("broker", "link", "listen")}
+        self.ports = dict(zip(("broker", "link", "listen"), free_ports(3)))
         try:
             self.start()
         except BaseException:
