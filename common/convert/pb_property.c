@@ -1,5 +1,4 @@
 #include "pb_property.h"
-#include "mqtt_wire.h"
 
 #include "mqtt_wire.h"
 #include "pb_wire.h"

@@ -351,7 +351,8 @@ size_t protobuf_scratch_bytes(const ProtobufCMessage *message)
 int protobuf_to_packet(const ProtobufCMessage *message, uint8_t session_version, uint8_t *scratch, size_t scratch_bytes,
                        struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
 {
-    struct reader r = {.packet = ret_packet, .scratch = scratch, .scratch_left = scratch_bytes};
+    struct reader r = {.packet = ret_packet, .scratch_left = scratch_bytes};
+    r.scratch = scratch;
     if (protobuf_c_message_check(message))
         read_message(&r, message, session_version);
     else

@@ -52,11 +52,11 @@ static inline int relay_frame_packet(const struct relay_frame *frame, uint8_t se
 {
     struct frame_source source = {
         .message = frame->message,
-        .scratch = scratch,
         .scratch_bytes = scratch_bytes,
         .family = frame->kind == RELAY_FRAME_PACKET_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3,
         .session_version = session_version,
     };
+    source.scratch = scratch;
     return frame_to_packet(&source, ret_packet, ret_fault);
 }
 

@@ -1,6 +1,6 @@
 #include "golden.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mqtt_decode.h"
@@ -102,9 +102,10 @@ size_t golden_bytes(const char *text, uint8_t *dst, size_t dst_size)
             text++;
             continue;
         }
-        unsigned byte;
-        ck_assert_int_eq(sscanf(text, "%2x", &byte), 1);
-        dst[n++] = (uint8_t)byte;
+        const char digits[] = {text[0], text[1], '\0'};
+        char *end;
+        dst[n++] = (uint8_t)strtoul(digits, &end, 16);
+        ck_assert_ptr_eq(end, digits + 2);
         text += 2;
     }
     return n;

@@ -227,7 +227,7 @@ START_TEST(a_message_cut_anywhere_is_refused)
     const struct golden *row = &golden[_i];
     uint8_t bytes[GOLDEN_MAX];
     size_t len = golden_bytes(row->message, bytes, sizeof(bytes));
-    for (size_t cut = 0; cut < len; cut++) {
+    for (size_t cut = 1; cut < len; cut++) {
         uint8_t *message = malloc(cut), *scratch = malloc(frame_scratch_bytes(cut));
         struct frame_source source = {
             {message, (uint32_t)cut}, scratch, frame_scratch_bytes(cut), family_of(row->version), 0};
