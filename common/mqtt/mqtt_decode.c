@@ -1,7 +1,7 @@
 /* One function per packet kind reads the structure of its body; what the fields may hold is for mqtt_check_content().
  *
  *     feed:  fixed header --> body whole? --no--> CONNECT: is its beginning MQTT at all? --> MORE
- *                                `--yes-> decoders[type] --> nothing left over? --> mqtt_check_content --> OK */
+ *                                `--yes-> rules[type].decode --> nothing left over? --> mqtt_check_content --> OK */
 #include "mqtt_decode.h"
 
 #include "mqtt_check.h"
@@ -47,8 +47,7 @@ static inline int refuse(struct mqtt_fault *fault, uint8_t reason, const char *t
     return DECODE_REFUSED;
 }
 
-/* CURSOR_SHORT as long as what is there could still become a name: three bytes are enough to tell that HTTP is not
- * MQTT. */
+/* CURSOR_SHORT as long as what is there could still become one of the two names. */
 static int read_protocol_name(struct cursor *c, bool *ret_is_old, struct mqtt_fault *fault)
 {
     static const struct {

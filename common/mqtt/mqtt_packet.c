@@ -148,7 +148,8 @@ bool mqtt_packet_equal(const struct mqtt_packet *a, const struct mqtt_packet *b)
     struct mqtt_packet x = *a, y = *b;
     struct mqtt_bytes *views_x[MAX_VIEWS], *views_y[MAX_VIEWS];
     size_t n = views_of(&x, views_x);
-    views_of(&y, views_y);
+    if (views_of(&y, views_y) != n)
+        return false;
     for (size_t i = 0; i < n; i++)
         if (!bytes_equal(views_x[i], views_y[i]))
             return false;

@@ -1,9 +1,9 @@
 /* One decoded MQTT control packet, any version: the struct that every part of the tree speaks of.
  *
- * A packet is a VIEW by default: every pointer in it points into bytes that somebody else owns (the input of the decoder, a
- * frame, a scratch buffer) and lives as long as those. mqtt_packet_store() makes a copy that lasts. Lists (properties,
- * subscriptions, filters, reason codes) stay in their MQTT wire form, already checked, and are walked with an iterator: so a
- * packet with 60,000 user properties costs no allocation and no more than its bytes.
+ * A packet is a VIEW by default: every pointer in it points into bytes that somebody else owns (the input of the
+ * decoder, a frame, a scratch buffer) and lives as long as those. mqtt_packet_store() makes a copy that lasts. Lists
+ * (properties, subscriptions, filters, reason codes) stay in their MQTT wire form, already checked, and are walked with
+ * an iterator: so a packet with 60,000 user properties costs no allocation and no more than its bytes.
  *
  * No function here allocates except mqtt_packet_store(). Any thread may use a packet that no other thread changes.
  * Source: OASIS MQTT 5.0 (07 March 2019), MQTT 3.1.1 (29 October 2014), MQTT 3.1 (IBM/Eurotech). */
@@ -41,8 +41,8 @@ enum mqtt_version {
 };
 
 enum {
-    MQTT_BRIDGE_BIT = 0x80,            /* in the protocol level: mosquitto's bridges of 3.1 and 3.1.1 */
-    MQTT_PACKET_MAX = 268435455 + 5,   /* largest packet with its fixed header (section 2.1.4) */
+    MQTT_BRIDGE_BIT = 0x80,          /* in the protocol level: mosquitto's bridges of 3.1 and 3.1.1 */
+    MQTT_PACKET_MAX = 268435455 + 5, /* largest packet with its fixed header (section 2.1.4) */
     MQTT_STRING_MAX = 65535,
 };
 
@@ -52,7 +52,8 @@ struct mqtt_bytes {
     uint32_t len;
 };
 
-/* Properties of one packet in wire form, without the length before them: mqtt_property.h walks them. Always empty in 3.x. */
+/* Properties of one packet in wire form, without the length before them: mqtt_property.h walks them. Always empty
+ * in 3.x. */
 struct mqtt_properties {
     struct mqtt_bytes wire;
 };
@@ -67,12 +68,12 @@ struct mqtt_will {
 
 struct mqtt_connect {
     struct mqtt_bytes client_id;
-    struct mqtt_bytes username;     /* meaningful if has_username: may be there and empty */
-    struct mqtt_bytes password;     /* likewise */
-    struct mqtt_will will;          /* meaningful if has_will */
-    uint16_t keep_alive_s;          /* seconds, 0 = none */
-    uint8_t protocol_level;         /* as on the wire: packet version, perhaps with MQTT_BRIDGE_BIT */
-    bool clean_start;               /* 3.x: Clean Session */
+    struct mqtt_bytes username; /* meaningful if has_username: may be there and empty */
+    struct mqtt_bytes password; /* likewise */
+    struct mqtt_will will;      /* meaningful if has_will */
+    uint16_t keep_alive_s;      /* seconds, 0 = none */
+    uint8_t protocol_level;     /* as on the wire: packet version, perhaps with MQTT_BRIDGE_BIT */
+    bool clean_start;           /* 3.x: Clean Session */
     bool has_username;
     bool has_password;
     bool has_will;
@@ -83,7 +84,7 @@ struct mqtt_connack {
 };
 
 struct mqtt_publish {
-    struct mqtt_bytes topic;        /* empty only in v5 with a Topic Alias */
+    struct mqtt_bytes topic; /* empty only in v5 with a Topic Alias */
     struct mqtt_bytes payload;
     uint8_t qos;
     bool retain;
@@ -105,19 +106,19 @@ struct mqtt_subscription {
 };
 
 struct mqtt_packet {
-    uint8_t type;                   /* enum mqtt_type */
-    uint8_t version;                /* enum mqtt_version */
-    bool dup;                       /* PUBLISH; in 3.1 also PUBREL, SUBSCRIBE, UNSUBSCRIBE */
-    uint8_t reason_code;            /* CONNACK (3.x: return code), PUBACK, PUBREC, PUBREL, PUBCOMP, DISCONNECT, AUTH */
-    uint16_t packet_id;             /* 0 = none (QoS 0) */
+    uint8_t type;        /* enum mqtt_type */
+    uint8_t version;     /* enum mqtt_version */
+    bool dup;            /* PUBLISH; in 3.1 also PUBREL, SUBSCRIBE, UNSUBSCRIBE */
+    uint8_t reason_code; /* CONNACK (3.x: return code), PUBACK, PUBREC, PUBREL, PUBCOMP, DISCONNECT, AUTH */
+    uint16_t packet_id;  /* 0 = none (QoS 0) */
     struct mqtt_properties properties;
     union {
         struct mqtt_connect connect;
         struct mqtt_connack connack;
         struct mqtt_publish publish;
-        struct mqtt_list subscriptions;  /* SUBSCRIBE */
-        struct mqtt_list filters;        /* UNSUBSCRIBE */
-        struct mqtt_bytes reason_codes;  /* SUBACK; UNSUBACK of v5 (empty in 3.x): one byte for each filter */
+        struct mqtt_list subscriptions; /* SUBSCRIBE */
+        struct mqtt_list filters;       /* UNSUBSCRIBE */
+        struct mqtt_bytes reason_codes; /* SUBACK; UNSUBACK of v5 (empty in 3.x): one byte for each filter */
     };
 };
 

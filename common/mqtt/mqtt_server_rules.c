@@ -165,9 +165,8 @@ static void take_grants(struct mqtt_server_rules *rules, const struct mqtt_packe
 
 void mqtt_server_rules_sent(struct mqtt_server_rules *rules, const struct mqtt_packet *p)
 {
-    if (p->type == MQTT_DISCONNECT) {
-        rules->state = MQTT_RULES_OVER;
-    } else if (p->type == MQTT_CONNACK && p->reason_code != 0) {
+    bool is_refusal = p->type == MQTT_CONNACK && p->reason_code != 0;
+    if (p->type == MQTT_DISCONNECT || is_refusal) {
         rules->state = MQTT_RULES_OVER; /* MQTT-3.1.4-6: nothing that follows is processed */
     } else if (p->type == MQTT_CONNACK) {
         take_grants(rules, p);

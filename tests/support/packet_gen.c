@@ -149,9 +149,9 @@ static struct mqtt_bytes pick_topic(struct packet_gen *g)
 
 static uint8_t *put_word(uint8_t *dst, const char *word)
 {
-    size_t len = strlen(word);
-    memcpy(dst, word, len);
-    return dst + len;
+    while (*word)
+        *dst++ = (uint8_t)*word++;
+    return dst;
 }
 
 /* A filter with its two bytes of length, written to DST. */
@@ -233,13 +233,13 @@ static size_t pick_ids(struct packet_gen *g, uint8_t where, uint8_t *ids, size_t
 {
     uint32_t rarity = packet_gen_below(g, 6); /* 0: all of them; 5: none */
     size_t n = 0;
-    for (uint8_t id = 1; id < MQTT_PROPERTY_ID_END; id++) {
+    for (unsigned id = 1; id < MQTT_PROPERTY_ID_END; id++) {
         const struct mqtt_property_info *info = mqtt_property_info(id);
         if (!(info->places >> where & 1) || rarity == 5 || (rarity > 0 && !packet_gen_one_in(g, rarity)))
             continue;
         uint32_t times = info->repeatable >> where & 1 ? 1 + packet_gen_below(g, 4) : 1;
         for (; times > 0 && n < max; times--)
-            ids[n++] = id;
+            ids[n++] = (uint8_t)id;
     }
     for (size_t i = n; i > 1; i--) {
         size_t other = packet_gen_below(g, (uint32_t)i);

@@ -425,11 +425,13 @@ END_TEST
 START_TEST(sixty_thousand_user_properties_are_one_list)
 {
     enum { COUNT = 60000, EACH = 7, LIST = COUNT * EACH };
+    static const uint8_t head[] = {0x30, 0xA6, 0xD1, 0x19, 0, 1, 'a', 0xA0, 0xD1, 0x19}; /* 3 + 3 + 420,000 */
+    static const uint8_t each[EACH] = {0x26, 0, 1, 'k', 0, 1, 'v'};
     uint8_t *wire = malloc(LIST + 32), *end = wire;
-    memcpy(wire, "\x30\xA6\xD1\x19\0\1a\xA0\xD1\x19", 10); /* 3 + 3 + 420,000 */
-    end += 10;
+    memcpy(wire, head, sizeof(head));
+    end += sizeof(head);
     for (int i = 0; i < COUNT; i++, end += EACH)
-        memcpy(end, "\x26\0\1k\0\1v", EACH);
+        memcpy(end, each, EACH);
     struct cursor c = cursor_make(wire, (size_t)(end - wire));
     struct mqtt_decoder d;
     struct mqtt_packet p;
