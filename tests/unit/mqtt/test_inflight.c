@@ -186,7 +186,9 @@ START_TEST(repeats_change_nothing)
     sent(MQTT_PUBREL, 7, 0);
     ck_assert_int_eq(answered(MQTT_PUBREC, 7, 0), 0);
     ck_assert_int_eq(sent(MQTT_PUBREL, 7, 0), 0);
+    ck_assert_int_eq(sent(MQTT_PUBLISH, 7, 2), 0); /* against MQTT-4.3.3-6, but harmless */
     ck_assert_int_eq(mqtt_inflight_find(&f, 7), MQTT_INFLIGHT_PUBREL);
+    ck_assert_int_eq(sent(MQTT_PUBLISH, 7, 1), MQTT_INFLIGHT_IN_USE);
     ck_assert_uint_eq(mqtt_inflight_count(&f), 1);
 }
 END_TEST

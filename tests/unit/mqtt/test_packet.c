@@ -111,6 +111,30 @@ START_TEST(a_changed_connect_field_makes_packets_differ)
 }
 END_TEST
 
+START_TEST(a_changed_field_of_other_packets_makes_them_differ)
+{
+    struct mqtt_packet publish = {.type = MQTT_PUBLISH, .version = MQTT_V5}, changed = publish;
+    changed.publish.qos = 1;
+    ck_assert(!mqtt_packet_equal(&publish, &changed));
+    changed = publish;
+    changed.publish.retain = true;
+    ck_assert(!mqtt_packet_equal(&publish, &changed));
+    changed = publish;
+    changed.publish.topic = changed.publish.payload = (struct mqtt_bytes){text, 1};
+    ck_assert(!mqtt_packet_equal(&publish, &changed));
+
+    struct mqtt_packet connack = {.type = MQTT_CONNACK, .version = MQTT_V311};
+    changed = connack;
+    changed.connack.session_present = true;
+    ck_assert(!mqtt_packet_equal(&connack, &changed));
+
+    struct mqtt_packet suback = {.type = MQTT_SUBACK, .version = MQTT_V311};
+    changed = suback;
+    changed.reason_codes = (struct mqtt_bytes){text, 1};
+    ck_assert(!mqtt_packet_equal(&suback, &changed));
+}
+END_TEST
+
 START_TEST(what_a_packet_does_not_have_does_not_count)
 {
     struct mqtt_packet a = connect_of(), b = connect_of();
@@ -151,6 +175,7 @@ static Suite *packet_suite(void)
     tcase_add_test(tc, a_walk_stops_where_a_list_is_cut);
     tcase_add_test(tc, a_changed_field_makes_packets_differ);
     tcase_add_test(tc, a_changed_connect_field_makes_packets_differ);
+    tcase_add_test(tc, a_changed_field_of_other_packets_makes_them_differ);
     tcase_add_test(tc, what_a_packet_does_not_have_does_not_count);
     tcase_add_test(tc, an_empty_value_is_the_same_wherever_it_points);
     tcase_add_test(tc, a_stored_packet_points_into_itself);
