@@ -36,10 +36,10 @@ static struct answer *make_answer(const char *text)
     return a;
 }
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *req, struct addrinfo **pai)
 {
     char addresses[256];
-    struct addrinfo **end = ret;
+    struct addrinfo **end = pai;
     if (!known_name || strcmp(name, known_name) != 0)
         return EAI_NONAME;
     strncpy(addresses, known_addresses, sizeof(addresses) - 1);
@@ -52,11 +52,11 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     return 0;
 }
 
-void freeaddrinfo(struct addrinfo *info)
+void freeaddrinfo(struct addrinfo *ai)
 {
-    while (info) {
-        struct addrinfo *next = info->ai_next;
-        free(info);
-        info = next;
+    while (ai) {
+        struct addrinfo *next = ai->ai_next;
+        free(ai);
+        ai = next;
     }
 }

@@ -18,6 +18,8 @@
 #include "test_main.h"
 #include "url.h"
 
+enum { N_CALLERS = 8 };
+
 static struct loop *loop;
 
 struct caller {
@@ -80,14 +82,18 @@ static void teardown(void)
     loop = loop_free(loop);
 }
 
-/* A socket bound to HOST and, unless the backlog is negative, listening. *RET_PORT: its port. */
-static int bind_to(const char *host, int backlog, uint16_t *port)
+/* A socket bound to HOST, and listening unless the backlog is negative; -1 if *PORT is taken. *PORT: 0 becomes the real
+ * one. */
+static int try_to_bind(const char *host, int backlog, uint16_t *port)
 {
     union conn_address address;
     socklen_t len;
     ck_assert(address_parse(host, *port, &address));
     int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(fd, &address.any, address_len(&address)), 0);
+    if (bind(fd, &address.any, address_len(&address)) < 0) {
+        close(fd);
+        return -1;
+    }
     if (backlog >= 0)
         ck_assert_int_eq(listen(fd, backlog), 0);
     len = address_len(&address);
@@ -96,11 +102,38 @@ static int bind_to(const char *host, int backlog, uint16_t *port)
     return fd;
 }
 
+static int bind_to(const char *host, int backlog, uint16_t *ret_port)
+{
+    *ret_port = 0;
+    int fd = try_to_bind(host, backlog, ret_port);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+/* 127.0.0.1 with the first backlog, 127.0.0.2 with the second, on one port that both have free. */
+static void bind_both(const int backlogs[2], uint16_t *ret_port, int ret_fds[2])
+{
+    for (int i = 0; i < 100; i++) {
+        ret_fds[0] = bind_to("127.0.0.1", backlogs[0], ret_port);
+        ret_fds[1] = try_to_bind("127.0.0.2", backlogs[1], ret_port);
+        if (ret_fds[1] >= 0)
+            return;
+        close(ret_fds[0]);
+    }
+    ck_abort_msg("no port is free on both addresses");
+}
+
+static void close_both(const int fds[2])
+{
+    close(fds[0]);
+    close(fds[1]);
+}
+
 START_TEST(an_address_that_listens_is_connected)
 {
     const char *const hosts[] = {"127.0.0.1", "::1"};
     const char *const formats[] = {"mqtt://127.0.0.1:%u", "mqtt://[::1]:%u"};
-    uint16_t port = 0;
+    uint16_t port;
     char url[64], text[64];
     int listener = bind_to(hosts[_i], 1, &port);
     snprintf(url, sizeof(url), formats[_i], port);
@@ -114,7 +147,7 @@ END_TEST
 
 START_TEST(the_connection_has_its_options)
 {
-    uint16_t port = 0;
+    uint16_t port;
     char url[64];
     int listener = bind_to("127.0.0.1", 1, &port), value = 0;
     socklen_t len = sizeof(value);
@@ -130,7 +163,7 @@ END_TEST
 
 START_TEST(a_refusal_names_the_address_and_the_reason)
 {
-    uint16_t port = 0;
+    uint16_t port;
     char url[64], text[128];
     int nobody = bind_to("127.0.0.1", -1, &port);
     snprintf(url, sizeof(url), "mqtt://127.0.0.1:%u", port);
@@ -143,88 +176,81 @@ END_TEST
 
 START_TEST(an_address_that_refuses_is_followed_by_the_next)
 {
-    uint16_t port = 0;
+    uint16_t port;
     char url[64], text[64];
-    int listener = bind_to("127.0.0.1", 1, &port);
-    int nobody = bind_to("127.0.0.2", -1, &port);
+    int fds[2];
+    bind_both((const int[]){1, -1}, &port, fds);
     resolver_support_set("broker", _i == 0 ? "127.0.0.2 127.0.0.1" : "::1 127.0.0.2 127.0.0.1");
     snprintf(url, sizeof(url), "mqtt://broker:%u", port);
     dial_to_its_end(url, 5000);
     snprintf(text, sizeof(text), "127.0.0.1:%u", port);
     ck_assert_str_eq(caller.peer.text, text);
-    close(listener);
-    close(nobody);
+    close_both(fds);
 }
 END_TEST
 
 START_TEST(all_failures_are_told_with_their_addresses)
 {
-    uint16_t port = 0;
+    uint16_t port;
     char url[64], text[256];
-    int first = bind_to("127.0.0.1", -1, &port);
-    int second = bind_to("127.0.0.2", -1, &port);
+    int fds[2];
+    bind_both((const int[]){-1, -1}, &port, fds);
     resolver_support_set("broker", "127.0.0.1 127.0.0.2");
     snprintf(url, sizeof(url), "mqtt://broker:%u", port);
     dial_to_its_end(url, 5000);
     snprintf(text, sizeof(text), "broker:%u (127.0.0.1): %s; (127.0.0.2): %s", port, strerror(ECONNREFUSED),
              strerror(ECONNREFUSED));
     ck_assert_str_eq(caller.text, text);
-    close(first);
-    close(second);
+    close_both(fds);
 }
 END_TEST
 
 /* A listener whose backlog is full does not answer: SYNs are dropped. */
-struct deaf {
-    int listener, callers[8];
-};
-
-static void deaf_open(struct deaf *d, const char *host, uint16_t *port)
+static void fill_backlog(const char *host, uint16_t port, int ret_callers[N_CALLERS])
 {
     union conn_address address;
-    d->listener = bind_to(host, 0, port);
-    ck_assert(address_parse(host, *port, &address));
-    for (size_t i = 0; i < TEST_COUNT(d->callers); i++) {
-        d->callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        (void)connect(d->callers[i], &address.any, address_len(&address));
+    ck_assert(address_parse(host, port, &address));
+    for (int i = 0; i < N_CALLERS; i++) {
+        ret_callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(ret_callers[i], &address.any, address_len(&address));
     }
 }
 
-static void deaf_close(struct deaf *d)
+static void close_callers(const int callers[N_CALLERS])
 {
-    for (size_t i = 0; i < TEST_COUNT(d->callers); i++)
-        close(d->callers[i]);
-    close(d->listener);
+    for (int i = 0; i < N_CALLERS; i++)
+        close(callers[i]);
 }
 
 START_TEST(an_address_that_does_not_answer_is_given_up_in_time)
 {
-    uint16_t port = 0;
+    uint16_t port;
     char url[64];
-    struct deaf deaf;
-    deaf_open(&deaf, "127.0.0.1", &port);
+    int callers[N_CALLERS], listener = bind_to("127.0.0.1", 0, &port);
+    fill_backlog("127.0.0.1", port, callers);
     snprintf(url, sizeof(url), "mqtt://127.0.0.1:%u", port);
     dial_to_its_end(url, 30);
     ck_assert_int_lt(caller.fd, 0);
     ck_assert_ptr_nonnull(strstr(caller.text, strerror(ETIMEDOUT)));
-    deaf_close(&deaf);
+    close_callers(callers);
+    close(listener);
 }
 END_TEST
 
 START_TEST(an_address_that_does_not_answer_leaves_time_for_the_next)
 {
-    uint16_t port = 0;
+    uint16_t port;
     char url[64], text[64];
-    struct deaf deaf;
-    deaf_open(&deaf, "127.0.0.2", &port);
-    int listener = bind_to("127.0.0.1", 1, &port);
+    int callers[N_CALLERS], fds[2];
+    bind_both((const int[]){1, 0}, &port, fds);
+    fill_backlog("127.0.0.2", port, callers);
     resolver_support_set("broker", "127.0.0.2 127.0.0.1");
     snprintf(url, sizeof(url), "mqtt://broker:%u", port);
-    dial_to_its_end(url, 60);
+    dial_to_its_end(url, 500);
     snprintf(text, sizeof(text), "127.0.0.1:%u", port);
     ck_assert_str_eq(caller.peer.text, text);
-    close(listener);
-    deaf_close(&deaf);
+    close_callers(callers);
+    close_both(fds);
 }
 END_TEST
 
