@@ -63,7 +63,8 @@ const struct config_row program_option_rows[PROGRAM_OPTION_ROWS] = {
      .kind = CONFIG_SIZE,
      CONFIG_FIELD(struct program_options, max_buffered_bytes),
      .default_text = "0",
-     .help = "bytes held for all clients together before the largest holders are paused; 0 = a quarter of memory"},
+     .help = "bytes held for all clients together before the largest holders are paused; what they were allowed to "
+             "send before (256k a client) still comes; 0 = a quarter of memory"},
     {.name = "log",
      .kind = CONFIG_CUSTOM,
      CONFIG_FIELD(struct program_options, log_filter),
