@@ -1,4 +1,6 @@
-/* Lanes, whatever carries them (lane.h): every call goes to the carrier. */
+/* See lane.h. The carrier does the work. */
+#include "lane.h"
+
 #include "lane_internal.h"
 
 const char *lane_end_name(enum lane_end end)
@@ -39,7 +41,7 @@ void lane_consumed(struct lane *l, size_t bytes)
 
 size_t lane_packet_charge(const struct lane *l)
 {
-    return l->packet_charge;
+    return l->ops->packet_charge(l);
 }
 
 struct gate_wait *lane_hold(struct lane *l)

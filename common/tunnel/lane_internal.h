@@ -1,14 +1,15 @@
-/* What a carrier of lanes has to offer (lane.h), and the part of a lane that all carriers share. For tunnel only. */
+/* What a carrier of lanes implements. The session code sees lane.h only. */
 #ifndef LANE_INTERNAL_H
 #define LANE_INTERNAL_H
 
 #include "lane.h"
 
-/* Each is the function of lane.h with that name. */
+/* Each as the function of that name in lane.h says. */
 struct lane_ops {
     int (*send)(struct lane *l, const struct mqtt_packet *packet);
     bool (*may_send)(const struct lane *l);
     void (*consumed)(struct lane *l, size_t bytes);
+    size_t (*packet_charge)(const struct lane *l);
     struct gate_wait *(*hold)(struct lane *l);
     size_t (*buffered_bytes)(const struct lane *l);
     void (*pause)(struct lane *l, bool is_paused);
@@ -16,13 +17,12 @@ struct lane_ops {
     void (*free)(struct lane *l);
 };
 
-/* First member of a carrier's own struct. */
+/* First member of the carrier's own struct. */
 struct lane {
     const struct lane_ops *ops;
     const struct lane_cbs *cbs;
     void *arg;
     struct lane_peer peer;
-    size_t packet_charge; /* of the packet now in on_packet */
 };
 
 #endif

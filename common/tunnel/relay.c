@@ -1,225 +1,256 @@
-/* A lane on a gRPC stream of its own (relay.h): its beginning and its end. */
+/* See relay.h. Life of a lane over a stream of its own, and what the session asks of it. */
 #include "relay.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
 #include "relay_internal.h"
 
-#define RELAY_EXT_KEY     "mqtt-relay-ext"
-#define RELAY_EXT_VERSION "1"
-#define RELAY_SESSION_KEY "session-id"
-#define RELAY_CLIENT_KEY  "client-id"
+/* Says in the metadata that a side knows credit, pieces and endings (proto/mqtt_relay.proto section 1). */
+static const char EXTENSION_KEY[] = "mqtt-relay-ext";
+static const char EXTENSION_VALUE[] = "1";
 
-/* --- Ends and gRPC status (the list in proto/mqtt_relay.proto) */
+enum { QUEUE_LOW = 32 * 1024 }; /* see relay_send.c for the other marks */
 
-int relay_status(enum lane_end end)
+void relay_ref(struct relay *r)
 {
-    switch (end) {
-    case LANE_END_OK:
-        return RPC_OK;
-    case LANE_END_UNAVAILABLE:
-        return RPC_UNAVAILABLE;
-    case LANE_END_LIMIT:
-        return RPC_RESOURCE_EXHAUSTED;
-    case LANE_END_PROTOCOL:
-        return RPC_INVALID_ARGUMENT;
-    case LANE_END_UNAUTHENTICATED:
-        return RPC_UNAUTHENTICATED;
-    case LANE_END_DENIED:
-        return RPC_PERMISSION_DENIED;
-    case LANE_END_LOST:
-        return RPC_CANCELLED;
-    }
-    return RPC_INTERNAL;
+    r->refs++;
 }
 
-/* Anything but an answer of s-proxy itself means that it cannot be had. */
-static enum lane_end relay_end_of_server(int status)
+void relay_unref(struct relay *r)
 {
-    static const enum lane_end own[] = {LANE_END_OK, LANE_END_LIMIT, LANE_END_PROTOCOL, LANE_END_DENIED,
-                                        LANE_END_UNAUTHENTICATED};
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (relay_status(own[i]) == status)
-            return own[i];
-    return LANE_END_UNAVAILABLE;
-}
-
-static void relay_set_end(struct relay *r, enum lane_end why, const char *text)
-{
-    r->end = why;
+    if (--r->refs > 0)
+        return;
+    relay_drop_outbox(r);
+    relay_receive_deinit(r);
+    free(r->finish_text);
     free(r->end_text);
-    r->end_text = strdup(text);
+    free(r);
 }
 
 void relay_fail(struct relay *r, enum lane_end why, const char *text)
 {
-    if (r->is_failed)
+    if (r->is_failed || r->is_ended)
         return;
     r->is_failed = true;
-    relay_drop_waiting(r);
-    relay_set_end(r, why, text);
-    if (r->is_client)
-        rpc_stream_cancel(r->stream, relay_status(why), text);
-    else
-        rpc_stream_finish(r->stream, relay_status(why), text);
+    relay_drop_outbox(r);
+    relay_drop_inbox(r);
+    rpc_stream_cancel(r->stream, why == LANE_END_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, text);
 }
 
-/* --- The stream's callbacks */
+/* --- The peer is known */
 
-static void relay_learn_peer(struct relay *r)
+static void set_peer(struct relay *r, bool is_extended)
 {
-    const char *ext = rpc_stream_metadata(r->stream, RELAY_EXT_KEY);
-    r->lane.peer.is_extended = ext && strcmp(ext, RELAY_EXT_VERSION) == 0;
-    r->lane.peer.max_frame_bytes = r->lane.peer.is_extended ? 2 * MQTT_PACKET_MAX : LANE_UNKNOWN_PEER_MAX;
+    r->lane.peer = (struct lane_peer){
+        .is_extended = is_extended,
+        .max_frame_bytes = is_extended ? MQTT_PACKET_MAX * 2u : LANE_UNKNOWN_PEER_MAX,
+    };
+}
+
+static bool says_extension(const struct rpc_stream *s)
+{
+    const char *value = rpc_stream_metadata(s, EXTENSION_KEY);
+    return value && strcmp(value, EXTENSION_VALUE) == 0;
+}
+
+/* Only CONNECT can be too large: nothing else was taken before. */
+static bool holds_too_large(const struct relay *r)
+{
+    const struct list *first = list_first(&r->outbox);
+    return first && list_entry(first, struct relay_outgoing, link)->len > r->lane.peer.max_frame_bytes;
+}
+
+void relay_opened(struct relay *r, bool is_extended)
+{
+    set_peer(r, is_extended);
     r->is_open = true;
-}
-
-static void relay_on_headers(struct rpc_stream *s, void *arg)
-{
-    struct relay *r = arg;
-    relay_learn_peer(r);
-    relay_flush(r);
-    r->is_told_full = false;
+    if (holds_too_large(r)) {
+        relay_fail(r, LANE_END_LIMIT, "CONNECT is larger than this s-proxy can take");
+        return;
+    }
+    relay_ref(r);
     r->lane.cbs->on_open(&r->lane, r->lane.arg);
+    if (!r->is_freed)
+        relay_send_on(r);
+    if (!r->is_freed && !r->is_failed && relay_may_send(&r->lane))
+        r->lane.cbs->on_writable(&r->lane, r->lane.arg);
+    relay_unref(r);
 }
 
-static void relay_on_drain(struct rpc_stream *s, void *arg)
+/* --- From the stream */
+
+static void on_headers(struct rpc_stream *s, void *arg)
+{
+    relay_opened(arg, says_extension(s));
+}
+
+static void on_drain(struct rpc_stream *s, void *arg)
 {
     struct relay *r = arg;
-    relay_flush(r);
-    relay_tell_writable(r);
+    relay_send_on(r);
+    if (!r->is_failed && relay_may_send(&r->lane))
+        r->lane.cbs->on_writable(&r->lane, r->lane.arg);
 }
 
-static void relay_on_half_close(struct rpc_stream *s, void *arg)
+static void on_half_close(struct rpc_stream *s, void *arg)
 {
     struct relay *r = arg;
-    if (!r->is_failed && r->lane.cbs->on_finished)
-        r->lane.cbs->on_finished(&r->lane, r->lane.arg);
+    relay_half_closed(r);
+    relay_deliver(r);
 }
 
-static void relay_on_end(struct rpc_stream *s, int status, const char *text, void *arg)
+static enum lane_end end_of_status(const struct relay *r, int status)
+{
+    switch (status) {
+    case RPC_OK:
+        return LANE_END_OK;
+    case RPC_RESOURCE_EXHAUSTED:
+        return LANE_END_LIMIT;
+    case RPC_INVALID_ARGUMENT:
+        return LANE_END_PROTOCOL;
+    case RPC_UNAUTHENTICATED:
+        return LANE_END_UNAUTHENTICATED;
+    case RPC_PERMISSION_DENIED:
+        return LANE_END_DENIED;
+    default:
+        /* r-proxy cannot tell a lost link from an s-proxy that is not there; for s-proxy it means that the will must
+         * fire. */
+        return r->is_server ? LANE_END_LOST : LANE_END_UNAVAILABLE;
+    }
+}
+
+static void on_end(struct rpc_stream *s, int status, const char *text, void *arg)
 {
     struct relay *r = arg;
-    enum lane_end end;
-    if (r->is_failed)
-        end = r->end;
-    else if (r->is_client)
-        end = relay_end_of_server(status);
-    else
-        end = status == RPC_OK ? LANE_END_OK : LANE_END_LOST;
-    const char *why = r->is_failed && r->end_text ? r->end_text : text;
-    r->lane.cbs->on_end(&r->lane, end, why[0] ? why : rpc_status_name(status), r->lane.arg);
+    r->is_end_due = true;
+    r->end_why = end_of_status(r, status);
+    r->end_text = strdup(text);
+    relay_deliver(r);
 }
 
-static const struct rpc_stream_cbs relay_stream_cbs = {
-    .on_headers = relay_on_headers,
+static const struct rpc_stream_cbs stream_cbs = {
+    .on_headers = on_headers,
     .on_message = relay_on_message,
-    .on_drain = relay_on_drain,
-    .on_half_close = relay_on_half_close,
-    .on_end = relay_on_end,
+    .on_drain = on_drain,
+    .on_half_close = on_half_close,
+    .on_end = on_end,
 };
 
-/* --- What the lane offers */
+/* --- From the session */
 
-static struct gate_wait *relay_hold(struct lane *l)
+static void consumed(struct lane *l, size_t bytes)
 {
-    return rpc_stream_hold(((struct relay *)l)->stream);
+    struct relay *r = relay_of(l);
+    r->held_bytes -= bytes < r->held_bytes ? bytes : r->held_bytes;
+    relay_update_credit(r);
 }
 
-static size_t relay_buffered_bytes(const struct lane *l)
+static size_t packet_charge(const struct lane *l)
 {
-    const struct relay *r = (const struct relay *)l;
-    return r->waiting_bytes + r->joined_cap + rpc_stream_queued_bytes(r->stream);
+    const struct relay *r = relay_of(l);
+    return r->current ? r->current->charge : 0;
 }
 
-static void relay_pause(struct lane *l, bool is_paused)
+static struct gate_wait *hold(struct lane *l)
 {
-    struct relay *r = (struct relay *)l;
+    return gate_hold(&relay_of(l)->gate);
+}
+
+static size_t buffered_bytes(const struct lane *l)
+{
+    const struct relay *r = relay_of(l);
+    return r->inbox_bytes + r->join.len + r->outbox_bytes + rpc_stream_queued_bytes(r->stream);
+}
+
+static void pause_lane(struct lane *l, bool is_paused)
+{
+    struct relay *r = relay_of(l);
     r->is_paused = is_paused;
-    relay_update_window(r);
+    relay_update_credit(r);
 }
 
-static void relay_finish(struct lane *l, enum lane_end why, const char *text)
+static void finish(struct lane *l, enum lane_end why, const char *text)
 {
-    struct relay *r = (struct relay *)l;
-    if (r->is_finishing || r->is_failed)
+    struct relay *r = relay_of(l);
+    if (r->is_finishing)
         return;
     r->is_finishing = true;
-    relay_set_end(r, why, text);
-    relay_flush(r);
+    r->finish_why = why;
+    r->finish_text = text ? strdup(text) : NULL;
+    relay_send_on(r);
 }
 
-static void relay_free(struct lane *l)
+static void free_lane(struct lane *l)
 {
-    struct relay *r = (struct relay *)l;
+    struct relay *r = relay_of(l);
+    r->is_freed = true;
+    gate_close(&r->gate);
     r->stream = rpc_stream_free(r->stream);
-    relay_drop_waiting(r);
-    free(r->joined);
-    free(r->end_text);
-    free(r);
+    relay_drop_outbox(r);
+    relay_drop_inbox(r);
+    relay_unref(r);
 }
 
 static const struct lane_ops relay_ops = {
     .send = relay_send,
     .may_send = relay_may_send,
-    .consumed = relay_consumed,
-    .hold = relay_hold,
-    .buffered_bytes = relay_buffered_bytes,
-    .pause = relay_pause,
-    .finish = relay_finish,
-    .free = relay_free,
+    .consumed = consumed,
+    .packet_charge = packet_charge,
+    .hold = hold,
+    .buffered_bytes = buffered_bytes,
+    .pause = pause_lane,
+    .finish = finish,
+    .free = free_lane,
 };
 
-/* --- The beginning */
+/* --- Beginning */
 
-static struct relay *relay_new(const struct lane_cbs *cbs, void *arg, const char *session_id)
+static struct relay *relay_new(const struct lane_cbs *cbs, void *arg)
 {
     struct relay *r = calloc(1, sizeof(*r));
     if (!r)
         return NULL;
     r->lane = (struct lane){.ops = &relay_ops, .cbs = cbs, .arg = arg};
-    r->lane.peer.max_frame_bytes = LANE_UNKNOWN_PEER_MAX;
-    r->send_credit = LANE_WINDOW_BYTES;
-    r->granted_bytes = LANE_WINDOW_BYTES;
-    list_init(&r->waiting);
-    snprintf(r->session_id, sizeof(r->session_id), "%s", session_id);
+    r->refs = 1;
+    r->window = LANE_WINDOW_BYTES;
+    r->next_sequence = 1;
+    list_init(&r->outbox);
+    relay_receive_init(r);
+    set_peer(r, false);
     return r;
 }
 
-static int relay_open_stream(struct relay *r, const struct relay_open_params *params)
+static int open_stream(struct relay *r, const struct relay_open_params *params)
 {
     const struct rpc_metadata metadata[] = {
-        {RELAY_SESSION_KEY, r->session_id},
-        {RELAY_CLIENT_KEY, r->session_id}, /* the true one travels in CONNECT: it may be anything */
-        {RELAY_EXT_KEY, RELAY_EXT_VERSION},
+        {"session-id", params->session_id},
+        {"client-id", params->session_id}, /* the true one travels in CONNECT: it may not be ASCII, or not unique */
+        {EXTENSION_KEY, EXTENSION_VALUE},
     };
-    return rpc_stream_open(params->channel, params->mailbox, RELAY_PATH, metadata,
-                           sizeof(metadata) / sizeof(metadata[0]), &relay_stream_cbs, r, &r->stream);
+    int result = rpc_stream_open(params->channel, params->mailbox, RELAY_PATH, metadata, 3, &stream_cbs, r, &r->stream);
+    if (result < 0)
+        return result;
+    rpc_stream_set_low_mark(r->stream, QUEUE_LOW);
+    result = relay_send_establish(r, params->session_id);
+    if (result < 0)
+        return result;
+    return relay_send_connect(r, params->connect);
 }
 
 int relay_open(const struct relay_open_params *params, const struct lane_cbs *cbs, void *arg, struct lane **ret_lane)
 {
-    struct relay *r = relay_new(cbs, arg, params->session_id);
+    struct relay *r = relay_new(cbs, arg);
     if (!r)
-        return err_set(-ENOMEM, "lane: out of memory");
-    bool is_v5 = params->connect->version == MQTT_V5;
-    r->is_client = true;
+        return err_errno(-ENOMEM, "lane");
     r->version = params->connect->version;
-    r->family = is_v5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
-    int e = relay_open_stream(r, params);
-    if (e < 0) {
-        free(r);
-        return e;
-    }
-    relay_send_control(r, is_v5 ? RELAY_FRAME_ESTABLISH_V5 : RELAY_FRAME_ESTABLISH_V3);
-    e = relay_send(&r->lane, params->connect);
-    if (e < 0) {
-        relay_free(&r->lane);
-        return e;
+    r->family = r->version == MQTT_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
+    int result = open_stream(r, params);
+    if (result < 0) {
+        lane_free(&r->lane);
+        return err_context(result, "lane");
     }
     *ret_lane = &r->lane;
     return 0;
@@ -227,28 +258,30 @@ int relay_open(const struct relay_open_params *params, const struct lane_cbs *cb
 
 int relay_accept(struct rpc_stream *stream, const struct lane_cbs *cbs, void *arg, struct lane **ret_lane)
 {
-    const struct rpc_metadata metadata[] = {{RELAY_EXT_KEY, RELAY_EXT_VERSION}};
-    const char *session_id = rpc_stream_metadata(stream, RELAY_SESSION_KEY);
-    struct relay *r = relay_new(cbs, arg, session_id ? session_id : "unknown");
+    struct relay *r = relay_new(cbs, arg);
     if (!r) {
-        rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "out of memory");
-        return err_set(-ENOMEM, "lane: out of memory");
+        rpc_stream_free(stream);
+        return err_errno(-ENOMEM, "lane");
     }
+    r->is_server = true;
     r->stream = stream;
-    relay_learn_peer(r);
-    int e = rpc_stream_accept(stream, metadata, 1, &relay_stream_cbs, r);
-    if (e < 0) {
-        relay_free(&r->lane);
-        return e;
+    const struct rpc_metadata metadata = {EXTENSION_KEY, EXTENSION_VALUE};
+    int result = rpc_stream_accept(stream, &metadata, 1, &stream_cbs, r);
+    if (result < 0) {
+        lane_free(&r->lane);
+        return err_context(result, "lane");
     }
-    /* Some balancers keep the headers back until a message follows, and the client waits for them. */
+    rpc_stream_set_low_mark(stream, QUEUE_LOW);
+    set_peer(r, says_extension(stream));
+    /* Behind a balancer that holds headers back until data follows r-proxy would not learn what we are. */
     if (r->lane.peer.is_extended)
-        relay_send_control(r, RELAY_FRAME_HEARTBEAT);
+        relay_send_heartbeat(r);
     *ret_lane = &r->lane;
     return 0;
 }
 
 const char *relay_session_id(const struct lane *l)
 {
-    return ((const struct relay *)l)->session_id;
+    const char *id = rpc_stream_metadata(relay_of(l)->stream, "session-id");
+    return id ? id : "unknown";
 }

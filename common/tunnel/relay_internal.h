@@ -1,87 +1,149 @@
-/* The inside of a relay lane, for the files relay*.c only.
+/* What the files of the relay know of a lane.
  *
- *   relay.c          life: opening, accepting, ending; what the carrier offers as lane_ops
- *   relay_send.c     packets -> frames, pieces, what waits for credit
- *   relay_receive.c  frames -> packets, joining pieces, granting credit */
+ *   relay.c          open, accept, end, and the functions of lane.h
+ *   relay_send.c     packet -> message or pieces, as the window allows        (sender's half of sections 4 and 5
+ *   relay_receive.c  message -> packet, through the gate; credit              receiver's half; of
+ * proto/mqtt_relay.proto) relay_join.c     pieces -> one frame relay_scratch.c  the memory in which lists of a packet
+ * are rebuilt */
 #ifndef RELAY_INTERNAL_H
 #define RELAY_INTERNAL_H
 
 #include "lane_internal.h"
 #include "list.h"
-#include "packet_to_frame.h"
+#include "relay.h"
 #include "relay_frame.h"
 #include "rpc_stream.h"
 
-enum { RELAY_SESSION_ID_MAX = 64 };
+/* Memory for frame_to_packet(). The packet points into it. */
+struct relay_scratch {
+    uint8_t *bytes;
+    size_t size;
+};
+/* At least SIZE bytes; false when memory is short. A small one is kept per thread, so most packets cost no allocation.
+ */
+bool relay_scratch_take(struct relay_scratch *s, size_t size);
+/* Empty afterwards. */
+void relay_scratch_give_back(struct relay_scratch *s);
 
-/* A frame that waits for credit, the peer's abilities, or the frames in front of it. */
-struct relay_frame_out {
+/* A packet that grows as its pieces arrive. */
+struct relay_join {
+    uint8_t *bytes;
+    size_t len;   /* arrived */
+    size_t room;  /* allocated */
+    size_t total; /* announced by the first piece; 0 = no packet is being joined */
+};
+
+enum relay_join_result {
+    RELAY_JOIN_MORE = 0,
+    RELAY_JOIN_DONE,   /* ->bytes[0, ->len) is the frame: the caller takes it and zeroes the join */
+    RELAY_JOIN_BROKEN, /* not what section 4 allows */
+    RELAY_JOIN_TOO_LARGE,
+};
+/* -ENOMEM is the only error. */
+int relay_join_add(struct relay_join *j, uint32_t total_bytes, struct mqtt_bytes data);
+void relay_join_clear(struct relay_join *j);
+
+/* A frame with a packet, received, in its own memory: one of `message` and `copy`. */
+struct relay_item {
+    struct list link;
+    struct rpc_message *message;
+    uint8_t *copy; /* from malloc */
+    struct relay_frame frame;
+    size_t charge;
+};
+struct relay_item *relay_item_free(struct relay_item *item);
+
+/* A frame that could not be sent at once. */
+struct relay_outgoing {
     struct list link;
     size_t len;
-    size_t sent; /* of it, in pieces */
+    size_t sent;
     uint8_t bytes[];
 };
 
+/* Owned by the session until lane_free(); REFS keep it in memory while a function of ours is on the stack. */
 struct relay {
-    struct lane lane; /* first */
+    struct lane lane;
     struct rpc_stream *stream;
-    bool is_client;    /* r-proxy's side */
-    bool is_open;      /* the peer's abilities are known */
-    bool is_finishing; /* lane_finish(): the end follows behind what waits */
-    bool is_end_sent;
-    bool is_failed;    /* the peer broke the contract: nothing of it is passed on any more */
-    bool is_told_full; /* lane_may_send() has said no: on_writable is due when it says yes */
-    bool is_paused;    /* by the budget */
-    bool is_stream_paused;
+    unsigned refs;
+    uint8_t version; /* enum mqtt_version; server: 0 until CONNECT */
+    uint8_t family;  /* enum frame_family; server: 0 until ESTABLISH */
+    bool is_server;
+    bool is_open; /* the peer's abilities are known */
+    bool is_freed;
+    bool is_failed;    /* cancelled by us: nothing is taken or sent any more, on_end follows */
+    bool is_finishing; /* lane_finish() was called */
+    bool is_finish_sent;
+    bool is_paused;       /* lane_pause() */
+    bool is_half_closed;  /* the peer has finished in order */
+    bool is_finished_due; /* on_finished, behind the packets that wait */
+    bool is_end_due;      /* on_end, likewise */
+    bool is_ended;
 
-    /* What the session may say next: server only. */
-    uint8_t family;  /* enum frame_family; 0 = before ESTABLISH */
-    uint8_t version; /* of the session; 0 = before CONNECT */
+    /* relay_send.c */
+    struct list outbox;  /* of struct relay_outgoing */
+    size_t outbox_bytes; /* not sent yet */
+    int64_t window;      /* what the peer still takes; may be negative by one message */
+    uint64_t next_sequence;
+    enum lane_end finish_why;
+    char *finish_text;
 
-    /* Sending */
-    uint64_t sequence;
-    int64_t send_credit; /* bytes; may fall below zero by the last message */
-    struct list waiting; /* struct relay_frame_out */
-    size_t waiting_bytes;
-
-    /* Receiving. All in bytes of messages that carry a packet or a piece. */
-    uint64_t received_bytes; /* since the beginning */
-    uint64_t granted_bytes;  /* what the peer has been allowed since the beginning */
-    size_t held_bytes;       /* of whole packets: passed on and not yet consumed */
-    uint8_t *joined;         /* a frame whose pieces are coming; NULL = none */
-    size_t joined_len, joined_cap, joined_total, joined_charge;
-
-    enum lane_end end; /* of our own making, for on_end: meaningful if is_failed or is_finishing */
-    char *end_text;    /* likewise */
-    char session_id[RELAY_SESSION_ID_MAX + 1];
+    /* relay_receive.c */
+    struct gate gate;
+    struct list inbox; /* of struct relay_item */
+    size_t inbox_bytes;
+    struct relay_item *current; /* the packet in on_packet, or held; NULL when idle */
+    struct relay_scratch scratch;
+    size_t held_bytes;                      /* charge of whole packets that the session has not consumed */
+    uint64_t received_bytes, allowed_bytes; /* since the beginning; extended peers */
+    struct relay_join join;
+    enum lane_end end_why;
+    char *end_text;
 };
 
-static inline enum relay_direction relay_own_direction(const struct relay *r)
+static inline struct relay *relay_of(const struct lane *l)
 {
-    return r->is_client ? RELAY_CLIENT_TO_BROKER : RELAY_BROKER_TO_CLIENT;
+    return (struct relay *)l;
 }
 
-/* relay.c */
-/* The peer broke the contract, or a limit: end the stream with that. */
-void relay_fail(struct relay *r, enum lane_end why, const char *text);
-/* enum rpc_status. */
-int relay_status(enum lane_end end);
+static inline enum relay_direction relay_direction_of(const struct relay *r)
+{
+    return r->is_server ? RELAY_BROKER_TO_CLIENT : RELAY_CLIENT_TO_BROKER;
+}
 
-/* relay_send.c */
+void relay_ref(struct relay *r);
+void relay_unref(struct relay *r);
+/* The peer broke the rules, or a limit: end the stream now. on_end comes from the stream. */
+void relay_fail(struct relay *r, enum lane_end why, const char *text);
+/* The peer is known: tell the session. R may be gone afterwards, unless referenced. */
+void relay_opened(struct relay *r, bool is_extended);
+
+/* --- relay_send.c */
+
+int relay_send_establish(struct relay *r, const char *client_id);
+int relay_send_connect(struct relay *r, const struct mqtt_packet *connect);
+/* Not counted by the window. */
+void relay_send_credit(struct relay *r, uint64_t bytes);
+void relay_send_heartbeat(struct relay *r);
+/* Send what waits, as far as window and queue allow; then the end, if that was wanted. */
+void relay_send_on(struct relay *r);
+void relay_add_window(struct relay *r, uint64_t bytes);
+void relay_drop_outbox(struct relay *r);
+
 int relay_send(struct lane *l, const struct mqtt_packet *packet);
 bool relay_may_send(const struct lane *l);
-/* Something has changed that waiting frames wait for: send what may be sent, then the end if it is due. */
-void relay_flush(struct relay *r);
-/* If lane_may_send() has said no and says yes now, tell the session. It may be gone afterwards. */
-void relay_tell_writable(struct relay *r);
-void relay_send_control(struct relay *r, enum relay_frame_kind kind);
-void relay_send_credit(struct relay *r, uint64_t bytes);
-void relay_drop_waiting(struct relay *r);
 
-/* relay_receive.c */
+/* --- relay_receive.c */
+
+void relay_receive_init(struct relay *r);
+void relay_receive_deinit(struct relay *r);
 enum gate_answer relay_on_message(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg);
-void relay_consumed(struct lane *l, size_t bytes);
-/* Grant what can be granted now; stop or start the stream of a peer that knows no credit. */
-void relay_update_window(struct relay *r);
+/* The peer has finished: half-close or TERMINATE. */
+void relay_half_closed(struct relay *r);
+/* Let the session see what waits. */
+void relay_deliver(struct relay *r);
+/* Receiving goes on, stops, or is credited, by what the session holds. */
+void relay_update_credit(struct relay *r);
+void relay_drop_inbox(struct relay *r);
 
 #endif

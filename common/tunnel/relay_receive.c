@@ -1,277 +1,387 @@
-/* Frames of the relay service -> packets; joining pieces; the window in which the peer may send.
+/* Messages of the stream -> packets.
  *
- *   granted >= received          what the peer may still send is granted - received
- *   held    = whole packets passed to the session and not consumed yet
- *   we grant until  granted - received = LANE_WINDOW_BYTES - held;  a packet whose pieces are still coming is not held:
- * it cannot be consumed before it is whole
+ *   relay_on_message() --packet, or last piece--> inbox --gate--> on_packet      (may be held; what follows waits here)
+ *          '--credit, control: at once, whatever waits
+ *
+ * The stream itself is never held: credit for the other direction comes through it, and two full directions would wait
+ * for each other. What may wait is bounded by our own credit, or by pausing the stream of a peer that knows no credit.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "relay_internal.h"
 
-enum {
-    RELAY_GRANT_STEP = LANE_WINDOW_BYTES / 4, /* smaller grants are not worth a message */
-    RELAY_SCRATCH_BYTES = 4096,               /* for lists of ordinary packets */
-    RELAY_JOIN_FIRST_BYTES = 64 * 1024,
-};
-
-/* --- The window */
-
-static void relay_grant(struct relay *r)
+struct relay_item *relay_item_free(struct relay_item *item)
 {
-    uint64_t window = r->held_bytes < LANE_WINDOW_BYTES ? LANE_WINDOW_BYTES - r->held_bytes : 0;
-    uint64_t wanted = r->received_bytes + window;
-    if (r->is_paused || wanted < r->granted_bytes + RELAY_GRANT_STEP)
-        return;
-    uint64_t more = wanted - r->granted_bytes;
-    r->granted_bytes = wanted;
-    relay_send_credit(r, more);
+    if (!item)
+        return NULL;
+    rpc_message_free(item->message);
+    free(item->copy);
+    free(item);
+    return NULL;
 }
 
-/* A peer without credit is stopped by HTTP/2 when nobody reads its stream. */
-static void relay_pause_stream(struct relay *r)
+/* --- Credit */
+
+static void grant(struct relay *r)
 {
-    size_t mark = r->is_stream_paused ? LANE_WINDOW_BYTES / 2 : LANE_WINDOW_BYTES;
-    bool is_full = r->is_paused || r->held_bytes > mark;
-    if (is_full == r->is_stream_paused)
+    size_t room = r->held_bytes < LANE_WINDOW_BYTES ? LANE_WINDOW_BYTES - r->held_bytes : 0;
+    uint64_t target = r->received_bytes + room;
+    /* In quarters of the window. A peer at zero gets its first quarter at the latest when a quarter is free here, so
+     * nothing waits for ever, and a slow session does not ask for crumbs. */
+    if (r->is_paused || r->is_half_closed || target < r->allowed_bytes + LANE_WINDOW_BYTES / 4)
         return;
-    r->is_stream_paused = is_full;
-    if (is_full)
+    relay_send_credit(r, target - r->allowed_bytes);
+    r->allowed_bytes = target;
+}
+
+void relay_update_credit(struct relay *r)
+{
+    if (r->is_failed || r->is_ended || r->is_finish_sent || !r->is_open)
+        return;
+    if (r->lane.peer.is_extended)
+        grant(r);
+    else if (r->is_paused || r->held_bytes > LANE_WINDOW_BYTES)
         rpc_stream_pause(r->stream);
     else
         rpc_stream_resume(r->stream);
 }
 
-void relay_update_window(struct relay *r)
+/* --- To the session */
+
+static void release_current(struct relay *r)
 {
-    if (r->is_failed || !r->is_open)
-        return;
-    if (r->lane.peer.is_extended)
-        relay_grant(r);
-    else
-        relay_pause_stream(r);
+    r->current = relay_item_free(r->current);
+    relay_scratch_give_back(&r->scratch);
 }
 
-void relay_consumed(struct lane *l, size_t bytes)
+static int decode(struct relay *r, struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
 {
-    struct relay *r = (struct relay *)l;
-    r->held_bytes -= bytes;
-    relay_update_window(r);
+    const struct relay_frame *frame = &r->current->frame;
+    size_t size = 0;
+    for (;;) {
+        if (!relay_scratch_take(&r->scratch, size)) {
+            *ret_fault = (struct mqtt_fault){.text = "out of memory"};
+            return CONVERT_REFUSED;
+        }
+        int result = relay_frame_packet(frame, r->version, r->scratch.bytes, r->scratch.size, ret_packet, ret_fault);
+        if (result != CONVERT_SCRATCH)
+            return result;
+        relay_scratch_give_back(&r->scratch);
+        size = frame_scratch_bytes(frame->message.len);
+    }
 }
 
-/* --- Packets */
-
-static enum gate_answer relay_refuse(struct relay *r, const char *text)
+/* NULL, or what is wrong with PACKET in this place. */
+static const char *check_place(struct relay *r, const struct mqtt_packet *packet)
 {
-    relay_fail(r, LANE_END_PROTOCOL, text);
-    return GATE_PASS;
-}
-
-/* CONNECT first, and once; its version is the session's. */
-static const char *relay_check_order(struct relay *r, const struct mqtt_packet *packet)
-{
-    if (r->is_client)
+    if (!r->is_server)
         return NULL;
-    if (r->version == 0 && packet->type != MQTT_CONNECT)
-        return "a packet came before CONNECT";
-    if (r->version != 0 && packet->type == MQTT_CONNECT)
-        return "a second CONNECT came";
+    if (r->version != 0)
+        return packet->type == MQTT_CONNECT ? "a second CONNECT" : NULL;
+    if (packet->type != MQTT_CONNECT)
+        return "the first packet is not CONNECT";
     r->version = packet->version;
     return NULL;
 }
 
-static enum gate_answer relay_pass_on(struct relay *r, const struct mqtt_packet *packet, size_t charge)
+static enum gate_answer pass_packet(struct relay *r)
 {
-    const char *fault = relay_check_order(r, packet);
-    if (fault)
-        return relay_refuse(r, fault);
-    r->held_bytes += charge;
-    r->lane.packet_charge = charge;
-    return r->lane.cbs->on_packet(&r->lane, packet, r->lane.arg);
-}
-
-static uint8_t relay_family_of(const struct relay_frame *frame)
-{
-    return frame->kind == RELAY_FRAME_PACKET_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
-}
-
-static enum gate_answer relay_take_packet(struct relay *r, const struct relay_frame *frame, size_t charge)
-{
-    static _Thread_local uint8_t small[RELAY_SCRATCH_BYTES];
     struct mqtt_packet packet;
     struct mqtt_fault fault;
-    if (r->family == 0)
-        return relay_refuse(r, "a packet came before ESTABLISH");
-    if (r->family != relay_family_of(frame))
-        return relay_refuse(r, "a packet of the wrong protocol version came");
-    int e = relay_frame_packet(frame, r->version, small, sizeof(small), &packet, &fault);
-    uint8_t *large = NULL;
-    if (e == CONVERT_SCRATCH) {
-        size_t bytes = frame_scratch_bytes(frame->message.len);
-        large = malloc(bytes);
-        if (!large) {
-            relay_fail(r, LANE_END_LIMIT, "out of memory");
-            return GATE_PASS;
-        }
-        e = relay_frame_packet(frame, r->version, large, bytes, &packet, &fault);
+    bool is_v5 = r->current->frame.kind == RELAY_FRAME_PACKET_V5;
+    const char *wrong = NULL;
+    if (is_v5 != (r->family == FRAME_MQTTV5))
+        wrong = "a packet of another version than ESTABLISH has said";
+    else if (decode(r, &packet, &fault) != CONVERT_OK)
+        wrong = fault.text;
+    else
+        wrong = check_place(r, &packet);
+    if (wrong) {
+        relay_fail(r, LANE_END_PROTOCOL, wrong);
+        return GATE_PASS;
     }
-    enum gate_answer answer = e == CONVERT_OK ? relay_pass_on(r, &packet, charge) : relay_refuse(r, fault.text);
-    free(large);
+    return r->lane.cbs->on_packet(&r->lane, &packet, r->lane.arg);
+}
+
+static void pass_end(struct relay *r)
+{
+    r->is_end_due = false;
+    r->is_ended = true;
+    relay_drop_outbox(r);
+    relay_drop_inbox(r);
+    r->lane.cbs->on_end(&r->lane, r->end_why, r->end_text ? r->end_text : "", r->lane.arg);
+}
+
+static enum gate_answer pass_next(struct relay *r)
+{
+    struct list *first = list_first(&r->inbox);
+    if (first) {
+        r->current = list_entry(first, struct relay_item, link);
+        list_del(first);
+        r->inbox_bytes -= r->current->charge;
+        return pass_packet(r);
+    }
+    if (r->is_finished_due) {
+        r->is_finished_due = false;
+        if (r->lane.cbs->on_finished)
+            r->lane.cbs->on_finished(&r->lane, r->lane.arg);
+        return GATE_PASS;
+    }
+    if (r->is_end_due) {
+        pass_end(r);
+        return GATE_PASS;
+    }
+    return GATE_EMPTY;
+}
+
+/* The gate's `next`. */
+static enum gate_answer next(void *arg)
+{
+    struct relay *r = arg;
+    release_current(r);
+    relay_ref(r); /* the session may free it */
+    enum gate_answer answer = pass_next(r);
+    if (r->is_freed)
+        answer = GATE_CLOSED;
+    relay_unref(r);
     return answer;
 }
 
-/* --- Pieces */
-
-static void relay_join_reset(struct relay *r)
+void relay_deliver(struct relay *r)
 {
-    free(r->joined);
-    r->joined = NULL;
-    r->joined_len = r->joined_cap = r->joined_total = r->joined_charge = 0;
+    /* A session that is beyond saving need not wait for its own held packet to learn it. */
+    bool is_abrupt = r->is_end_due && (r->is_failed || (r->end_why == LANE_END_LOST && !r->is_half_closed));
+    if (is_abrupt)
+        pass_end(r);
+    else
+        gate_run(&r->gate);
 }
 
-/* Room for N more bytes: twice what has come, never more than the frame will have. */
-static bool relay_join_grow(struct relay *r, size_t n)
+void relay_drop_inbox(struct relay *r)
 {
-    size_t need = r->joined_len + n;
-    if (need <= r->joined_cap)
-        return true;
-    size_t cap = r->joined_cap ? r->joined_cap * 2 : RELAY_JOIN_FIRST_BYTES;
-    if (cap < need)
-        cap = need;
-    if (cap > r->joined_total)
-        cap = r->joined_total;
-    uint8_t *grown = realloc(r->joined, cap);
-    if (!grown)
+    struct list *first;
+    while ((first = list_first(&r->inbox))) {
+        list_del(first);
+        relay_item_free(list_entry(first, struct relay_item, link));
+    }
+    r->inbox_bytes = 0;
+    relay_join_clear(&r->join);
+}
+
+void relay_receive_init(struct relay *r)
+{
+    list_init(&r->inbox);
+    gate_init(&r->gate, next, r);
+    r->allowed_bytes = LANE_WINDOW_BYTES;
+}
+
+void relay_receive_deinit(struct relay *r)
+{
+    relay_drop_inbox(r);
+    release_current(r);
+}
+
+/* --- From the peer */
+
+/* A packet or piece of N bytes may come now, and is charged. */
+static bool charge(struct relay *r, size_t n)
+{
+    if (r->family == 0) {
+        relay_fail(r, LANE_END_PROTOCOL, "a packet before ESTABLISH");
         return false;
-    r->joined = grown;
-    r->joined_cap = cap;
+    }
+    if (!r->lane.peer.is_extended)
+        return true;
+    if (r->received_bytes >= r->allowed_bytes) {
+        relay_fail(r, LANE_END_PROTOCOL, "credit overrun");
+        return false;
+    }
+    r->received_bytes += n;
     return true;
 }
 
-static const char *relay_check_piece(const struct relay *r, const struct relay_frame *frame)
+/* A whole packet has come. Takes MESSAGE and COPY, one of which is NULL. */
+static void put_into_inbox(struct relay *r, const struct relay_frame *frame, struct rpc_message *message, uint8_t *copy,
+                           size_t n)
 {
-    if (!r->lane.peer.is_extended)
-        return "a piece came from a peer that did not say it knows pieces";
-    if ((frame->piece.total_bytes != 0) == (r->joined_total != 0))
-        return r->joined_total ? "a first piece came inside another frame's pieces"
-                               : "a piece came without a first one";
-    size_t total = frame->piece.total_bytes ? frame->piece.total_bytes : r->joined_total;
-    if (total > r->lane.peer.max_frame_bytes)
-        return "a frame larger than any MQTT packet was announced";
-    if (frame->piece.data.len > total - r->joined_len)
-        return "pieces are longer than announced";
-    return NULL;
+    struct relay_item *item = malloc(sizeof(*item));
+    if (!item) {
+        rpc_message_free(message);
+        free(copy);
+        relay_fail(r, LANE_END_LIMIT, "out of memory");
+        return;
+    }
+    *item = (struct relay_item){.message = message, .copy = copy, .frame = *frame, .charge = n};
+    list_add_tail(&r->inbox, &item->link);
+    r->inbox_bytes += n;
+    r->held_bytes += n;
 }
 
-/* The frame is whole. Its bytes stay until the packet in it has been passed on. */
-static enum gate_answer relay_take_joined(struct relay *r)
+/* The message stays in libgrpc's memory for the moment in which it passes. What has to wait is copied out: a small
+ * message would keep a whole read chunk of 8 or 64 KiB. */
+static void receive_packet(struct relay *r, struct relay_frame *frame, const uint8_t *bytes, size_t n)
+{
+    if (!charge(r, n))
+        return;
+    if (r->join.total) {
+        relay_fail(r, LANE_END_PROTOCOL, "a packet between the pieces of another");
+        return;
+    }
+    if (!gate_is_held(&r->gate)) {
+        put_into_inbox(r, frame, rpc_stream_take(r->stream), NULL, n);
+        return;
+    }
+    size_t offset = (size_t)(frame->message.ptr - bytes);
+    uint8_t *copy = malloc(n);
+    if (!copy) {
+        relay_fail(r, LANE_END_LIMIT, "out of memory");
+        return;
+    }
+    memcpy(copy, bytes, n);
+    frame->message.ptr = copy + offset;
+    put_into_inbox(r, frame, NULL, copy, n);
+}
+
+static void receive_joined(struct relay *r)
+{
+    struct relay_join done = r->join;
+    r->join = (struct relay_join){.bytes = NULL};
+    struct relay_frame frame;
+    struct mqtt_fault fault;
+    const char *wrong = NULL;
+    if (relay_frame_read(done.bytes, done.len, &frame, &fault) != CONVERT_OK)
+        wrong = fault.text;
+    else if (frame.kind != RELAY_FRAME_PACKET_V3 && frame.kind != RELAY_FRAME_PACKET_V5)
+        wrong = "the pieces make no packet";
+    if (wrong) {
+        free(done.bytes);
+        relay_fail(r, LANE_END_PROTOCOL, wrong);
+        return;
+    }
+    put_into_inbox(r, &frame, NULL, done.bytes, done.len);
+}
+
+static void receive_piece(struct relay *r, const struct relay_frame *frame, size_t n)
+{
+    if (!r->lane.peer.is_extended) {
+        relay_fail(r, LANE_END_PROTOCOL, "a piece from a peer that has not announced them");
+        return;
+    }
+    if (!charge(r, n))
+        return;
+    switch (relay_join_add(&r->join, frame->piece.total_bytes, frame->piece.data)) {
+    case RELAY_JOIN_MORE:
+        break;
+    case RELAY_JOIN_DONE:
+        receive_joined(r);
+        break;
+    case RELAY_JOIN_BROKEN:
+        relay_fail(r, LANE_END_PROTOCOL, "a piece that does not fit the packet");
+        break;
+    case RELAY_JOIN_TOO_LARGE:
+        relay_fail(r, LANE_END_LIMIT, "a packet larger than MQTT allows");
+        break;
+    default:
+        relay_fail(r, LANE_END_LIMIT, "out of memory");
+        break;
+    }
+}
+
+static void receive_establish(struct relay *r, uint8_t family)
+{
+    if (!r->is_server)
+        return; /* nothing that an s-proxy could mean */
+    if (r->family != 0) {
+        relay_fail(r, LANE_END_PROTOCOL, "a second ESTABLISH");
+        return;
+    }
+    r->family = family;
+    relay_opened(r, r->lane.peer.is_extended);
+}
+
+static void receive_credit(struct relay *r, uint64_t bytes)
+{
+    if (!r->lane.peer.is_extended)
+        return;
+    bool could_send = relay_may_send(&r->lane);
+    relay_add_window(r, bytes);
+    relay_send_on(r);
+    if (!could_send && !r->is_failed && relay_may_send(&r->lane))
+        r->lane.cbs->on_writable(&r->lane, r->lane.arg);
+}
+
+void relay_half_closed(struct relay *r)
+{
+    if (r->is_half_closed || r->is_failed)
+        return; /* TERMINATE and half-close may both come */
+    if (r->join.total) {
+        relay_fail(r, LANE_END_PROTOCOL, "the end in the middle of a packet");
+        return;
+    }
+    r->is_half_closed = r->is_finished_due = true;
+    relay_send_on(r);
+}
+
+static void receive_frame(struct relay *r, struct relay_frame *frame, const uint8_t *bytes, size_t n)
+{
+    switch ((enum relay_frame_kind)frame->kind) {
+    case RELAY_FRAME_PACKET_V3:
+    case RELAY_FRAME_PACKET_V5:
+        receive_packet(r, frame, bytes, n);
+        break;
+    case RELAY_FRAME_PIECE:
+        receive_piece(r, frame, n);
+        break;
+    case RELAY_FRAME_CREDIT:
+        receive_credit(r, frame->credit_bytes);
+        break;
+    case RELAY_FRAME_ESTABLISH_V3:
+        receive_establish(r, FRAME_MQTTV3);
+        break;
+    case RELAY_FRAME_ESTABLISH_V5:
+        receive_establish(r, FRAME_MQTTV5);
+        break;
+    case RELAY_FRAME_TERMINATE:
+        if (r->is_server)
+            relay_half_closed(r);
+        break;
+    case RELAY_FRAME_EMPTY:
+    case RELAY_FRAME_HEARTBEAT:
+    case RELAY_FRAME_OTHER_CONTROL:
+        break;
+    }
+}
+
+static void receive_message(struct relay *r, const uint8_t *bytes, size_t n)
 {
     struct relay_frame frame;
     struct mqtt_fault fault;
-    uint8_t *bytes = r->joined;
-    size_t len = r->joined_len, charge = r->joined_charge;
-    r->joined = NULL;
-    relay_join_reset(r);
-    enum gate_answer answer;
-    if (relay_frame_read(bytes, len, &frame, &fault) != CONVERT_OK)
-        answer = relay_refuse(r, fault.text);
-    else if (frame.kind != RELAY_FRAME_PACKET_V3 && frame.kind != RELAY_FRAME_PACKET_V5)
-        answer = relay_refuse(r, "pieces joined to what is no packet");
-    else
-        answer = relay_take_packet(r, &frame, charge);
-    free(bytes);
-    return answer;
-}
-
-static enum gate_answer relay_take_piece(struct relay *r, const struct relay_frame *frame, size_t charge)
-{
-    const char *fault = relay_check_piece(r, frame);
-    if (fault)
-        return relay_refuse(r, fault);
-    if (frame->piece.total_bytes)
-        r->joined_total = frame->piece.total_bytes;
-    if (!relay_join_grow(r, frame->piece.data.len)) {
-        relay_fail(r, LANE_END_LIMIT, "out of memory");
-        return GATE_PASS;
+    if (r->is_failed)
+        return;
+    if (relay_frame_read(bytes, n, &frame, &fault) != CONVERT_OK) {
+        relay_fail(r, LANE_END_PROTOCOL, fault.text);
+        return;
     }
-    memcpy(r->joined + r->joined_len, frame->piece.data.ptr, frame->piece.data.len);
-    r->joined_len += frame->piece.data.len;
-    r->joined_charge += charge;
-    if (r->joined_len == r->joined_total)
-        return relay_take_joined(r);
-    relay_update_window(r);
-    if (r->lane.cbs->on_progress)
-        r->lane.cbs->on_progress(&r->lane, r->lane.arg);
-    return GATE_PASS;
-}
-
-/* --- Frames */
-
-static enum gate_answer relay_take_establish(struct relay *r, const struct relay_frame *frame)
-{
-    if (r->is_client)
-        return GATE_PASS; /* a control that means nothing in this direction */
-    if (r->family != 0)
-        return relay_refuse(r, "a second ESTABLISH came");
-    r->family = frame->kind == RELAY_FRAME_ESTABLISH_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
-    return GATE_PASS;
-}
-
-static enum gate_answer relay_take_credit(struct relay *r, const struct relay_frame *frame)
-{
-    if (!r->lane.peer.is_extended)
-        return GATE_PASS;
-    if (frame->credit_bytes > INT64_MAX / 4 || r->send_credit > INT64_MAX / 2)
-        return relay_refuse(r, "more credit than can be counted");
-    r->send_credit += (int64_t)frame->credit_bytes;
-    relay_flush(r);
-    relay_tell_writable(r);
-    return GATE_PASS;
-}
-
-static enum gate_answer relay_take_control(struct relay *r, const struct relay_frame *frame)
-{
-    if (frame->kind == RELAY_FRAME_TERMINATE && !r->is_client && r->lane.cbs->on_finished)
-        r->lane.cbs->on_finished(&r->lane, r->lane.arg);
-    return GATE_PASS;
-}
-
-/* Packets and pieces use credit; a sender that has none left may not send. */
-static bool relay_charge(struct relay *r, size_t n)
-{
-    bool had_credit = r->received_bytes < r->granted_bytes;
-    r->received_bytes += n;
-    return had_credit || !r->lane.peer.is_extended;
+    bool is_credit = frame.kind == RELAY_FRAME_CREDIT;
+    if (r->is_half_closed && !is_credit)
+        return; /* behind TERMINATE */
+    receive_frame(r, &frame, bytes, n);
 }
 
 enum gate_answer relay_on_message(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg)
 {
     struct relay *r = arg;
-    struct relay_frame frame;
-    struct mqtt_fault fault;
-    if (r->is_failed)
-        return GATE_PASS;
-    if (relay_frame_read(bytes, n, &frame, &fault) != CONVERT_OK)
-        return relay_refuse(r, fault.text);
-    switch ((enum relay_frame_kind)frame.kind) {
-    case RELAY_FRAME_PACKET_V3:
-    case RELAY_FRAME_PACKET_V5:
-        return relay_charge(r, n) ? relay_take_packet(r, &frame, n)
-                                  : relay_refuse(r, "more was sent than credit allows");
-    case RELAY_FRAME_PIECE:
-        return relay_charge(r, n) ? relay_take_piece(r, &frame, n)
-                                  : relay_refuse(r, "more was sent than credit allows");
-    case RELAY_FRAME_ESTABLISH_V3:
-    case RELAY_FRAME_ESTABLISH_V5:
-        return relay_take_establish(r, &frame);
-    case RELAY_FRAME_CREDIT:
-        return relay_take_credit(r, &frame);
-    case RELAY_FRAME_TERMINATE:
-    case RELAY_FRAME_HEARTBEAT:
-    case RELAY_FRAME_OTHER_CONTROL:
-    case RELAY_FRAME_EMPTY:
-        break;
-    }
-    return relay_take_control(r, &frame);
+    relay_ref(r);
+    receive_message(r, bytes, n);
+    if (!r->is_freed)
+        relay_deliver(r);
+    bool has_waiting = r->inbox_bytes > 0 || r->join.len > 0;
+    if (!r->is_freed && has_waiting && r->lane.cbs->on_progress)
+        r->lane.cbs->on_progress(&r->lane, r->lane.arg);
+    if (!r->is_freed)
+        relay_update_credit(r);
+    enum gate_answer answer = r->is_freed ? GATE_CLOSED : GATE_PASS;
+    relay_unref(r);
+    return answer;
 }

@@ -1,8 +1,10 @@
-/* Packets -> frames of the relay service.
+/* Packet -> messages of the stream.
  *
- *   relay_send() --credit, nothing waits--> one message
- *        '--------> [ waiting ] --relay_flush(): credit, room in the stream--> a message, or pieces of one
- */
+ *   relay_send() --fits--> rpc_message ------------------------------------> stream
+ *        '------ else ---> outbox --relay_send_on()--> whole or in pieces --> stream
+ *                                     ^ credit, on_drain, on_open
+ *
+ * Only whole small packets overtake nothing: as long as the outbox holds something everything goes through it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,183 +13,239 @@
 #include "relay_internal.h"
 
 enum {
-    /* Bytes in the stream's queue above which nothing is added: what waits here can still be dropped or counted. */
-    RELAY_QUEUE_MARK = 64 * 1024,
+    /* The stream's queue: above HIGH the session is asked to stop; from the outbox it is filled to FULL only, so that
+     * credit and the end of the stream wait for little. The stream's low mark is below both. */
+    QUEUE_HIGH = 128 * 1024,
+    QUEUE_FULL = 64 * 1024,
+    PIECE_DATA = LANE_PIECE_BYTES - RELAY_FRAME_OVERHEAD,
 };
 
-static bool relay_has_room(const struct relay *r)
+static bool is_over(const struct relay *r)
 {
-    if (!r->is_open || rpc_stream_queued_bytes(r->stream) >= RELAY_QUEUE_MARK)
-        return false;
-    return !r->lane.peer.is_extended || r->send_credit > 0;
+    return r->is_failed || r->is_ended || r->is_finishing;
 }
 
-bool relay_may_send(const struct lane *l)
+/* Whether the peer takes another message with a packet now (section 5). */
+static bool has_window(const struct relay *r)
 {
-    const struct relay *r = (const struct relay *)l;
-    bool may = list_is_empty(&r->waiting) && relay_has_room(r);
-    ((struct relay *)r)->is_told_full |= !may;
-    return may;
+    return !r->lane.peer.is_extended || r->window > 0;
 }
 
-void relay_tell_writable(struct relay *r)
+/* r-proxy has half-closed, so no credit can come any more; and its client is gone. What cannot leave now never can. */
+static bool is_deaf(const struct relay *r)
 {
-    if (!r->is_told_full || r->is_failed || !relay_may_send(&r->lane))
-        return;
-    r->is_told_full = false;
-    r->lane.cbs->on_writable(&r->lane, r->lane.arg);
+    return r->is_server && r->is_half_closed && !has_window(r);
 }
 
-/* --- Messages */
-
-static void relay_charge_send(struct relay *r, size_t bytes)
+static void send_charged(struct relay *r, struct rpc_message *m, size_t n)
 {
-    if (r->lane.peer.is_extended || !r->is_open)
-        r->send_credit -= (int64_t)bytes;
-}
-
-static int relay_send_plan(struct relay *r, const struct packet_frame *plan)
-{
-    struct rpc_message *m = rpc_message_new(plan->total_bytes);
-    if (!m)
-        return err_set(-ENOMEM, "no memory for a frame of %zu bytes", plan->total_bytes);
-    packet_to_frame_write(plan, rpc_message_bytes(m));
-    relay_charge_send(r, plan->total_bytes);
+    r->window -= (int64_t)n;
     rpc_stream_send(r->stream, m);
+}
+
+static int send_frame_now(struct relay *r, const struct packet_frame *f)
+{
+    struct rpc_message *m = rpc_message_new(f->total_bytes);
+    if (!m)
+        return err_errno(-ENOMEM, "lane");
+    packet_to_frame_write(f, rpc_message_bytes(m));
+    send_charged(r, m, f->total_bytes);
     return 0;
 }
 
-static int relay_wait_plan(struct relay *r, const struct packet_frame *plan)
+static int put_into_outbox(struct relay *r, const struct packet_frame *f)
 {
-    struct relay_frame_out *f = malloc(sizeof(*f) + plan->total_bytes);
-    if (!f)
-        return err_set(-ENOMEM, "no memory for a frame of %zu bytes", plan->total_bytes);
-    f->len = plan->total_bytes;
-    f->sent = 0;
-    packet_to_frame_write(plan, f->bytes);
-    list_add_tail(&r->waiting, &f->link);
-    r->waiting_bytes += f->len;
+    struct relay_outgoing *o = malloc(sizeof(*o) + f->total_bytes);
+    if (!o)
+        return err_errno(-ENOMEM, "lane");
+    *o = (struct relay_outgoing){.len = f->total_bytes};
+    packet_to_frame_write(f, o->bytes);
+    list_add_tail(&r->outbox, &o->link);
+    r->outbox_bytes += o->len;
     return 0;
 }
 
-/* CONNECT is the one packet that goes before the peer is known, unless only one of ours could take it. */
-static bool relay_goes_at_once(const struct relay *r, const struct mqtt_packet *packet, size_t bytes)
+static bool may_leave_now(const struct relay *r, size_t n)
 {
-    if (!list_is_empty(&r->waiting))
+    if (!r->is_open || !list_is_empty(&r->outbox))
         return false;
-    if (!r->is_open)
-        return packet->type == MQTT_CONNECT && bytes <= LANE_UNKNOWN_PEER_MAX;
-    if (!r->lane.peer.is_extended)
-        return true;
-    return r->send_credit > 0 && bytes <= LANE_PIECE_BYTES;
+    return r->lane.peer.is_extended ? n <= LANE_PIECE_BYTES && r->window > 0 : true;
 }
 
 int relay_send(struct lane *l, const struct mqtt_packet *packet)
 {
-    struct relay *r = (struct relay *)l;
-    struct packet_frame plan;
-    if (r->is_finishing || r->is_failed)
-        return 0; /* on_end is on its way */
-    uint64_t sequence = packet->type == MQTT_CONNECT ? 0 : r->sequence + 1;
-    size_t bytes = packet_to_frame_plan(&plan, packet, sequence, relay_own_direction(r));
-    if (r->is_open && bytes > r->lane.peer.max_frame_bytes)
+    struct relay *r = relay_of(l);
+    if (is_over(r) || is_deaf(r))
+        return 0;
+    struct packet_frame f;
+    size_t n = packet_to_frame_plan(&f, packet, r->next_sequence, relay_direction_of(r));
+    if (n > l->peer.max_frame_bytes)
         return LANE_TOO_LARGE;
-    int e = relay_goes_at_once(r, packet, bytes) ? relay_send_plan(r, &plan) : relay_wait_plan(r, &plan);
-    if (e < 0)
-        return e;
-    r->sequence = sequence;
-    relay_flush(r);
-    return 0;
+    int result;
+    if (may_leave_now(r, n)) {
+        result = send_frame_now(r, &f);
+    } else {
+        result = put_into_outbox(r, &f);
+        relay_send_on(r);
+    }
+    if (result == 0)
+        r->next_sequence++;
+    return result;
 }
 
-static int relay_send_bytes(struct relay *r, const uint8_t *head, size_t head_len, const uint8_t *data, size_t len)
+bool relay_may_send(const struct lane *l)
 {
-    struct rpc_message *m = rpc_message_new(head_len + len);
+    const struct relay *r = relay_of(l);
+    if (is_over(r) || is_deaf(r))
+        return true; /* it is dropped: no reason to stop anybody */
+    return r->is_open && list_is_empty(&r->outbox) && has_window(r) && rpc_stream_queued_bytes(r->stream) < QUEUE_HIGH;
+}
+
+/* --- The outbox */
+
+static void outgoing_done(struct relay *r, struct relay_outgoing *o)
+{
+    list_del(&o->link);
+    free(o);
+}
+
+void relay_drop_outbox(struct relay *r)
+{
+    struct list *first;
+    while ((first = list_first(&r->outbox)))
+        outgoing_done(r, list_entry(first, struct relay_outgoing, link));
+    r->outbox_bytes = 0;
+}
+
+/* The next message made of O; *RET_DATA: how far it takes it. NULL if memory is short. */
+static struct rpc_message *next_piece(const struct relay *r, const struct relay_outgoing *o, size_t *ret_data)
+{
+    size_t left = o->len - o->sent;
+    size_t n = left < PIECE_DATA ? left : PIECE_DATA;
+    struct rpc_message *m = rpc_message_new(RELAY_FRAME_OVERHEAD + n);
     if (!m)
-        return -ENOMEM;
-    if (head_len > 0)
-        memcpy(rpc_message_bytes(m), head, head_len);
-    memcpy(rpc_message_bytes(m) + head_len, data, len);
+        return NULL;
+    uint8_t *start = rpc_message_bytes(m);
+    uint32_t total = o->sent == 0 ? (uint32_t)o->len : 0;
+    uint8_t *data = relay_frame_write_piece_head(start, relay_direction_of(r), total, (uint32_t)n);
+    memcpy(data, o->bytes + o->sent, n);
+    rpc_message_set_length(m, (size_t)(data - start) + n);
+    *ret_data = n;
+    return m;
+}
+
+static struct rpc_message *whole(const struct relay_outgoing *o)
+{
+    struct rpc_message *m = rpc_message_new(o->len);
+    if (m)
+        memcpy(rpc_message_bytes(m), o->bytes, o->len);
+    return m;
+}
+
+static bool send_one(struct relay *r, struct relay_outgoing *o)
+{
+    size_t data = o->len;
+    bool is_whole = !r->lane.peer.is_extended || o->len <= LANE_PIECE_BYTES;
+    struct rpc_message *m = is_whole ? whole(o) : next_piece(r, o, &data);
+    if (!m)
+        return false;
+    send_charged(r, m, rpc_message_length(m));
+    o->sent += data;
+    r->outbox_bytes -= data;
+    if (o->sent == o->len)
+        outgoing_done(r, o);
+    return true;
+}
+
+static void send_end(struct relay *r)
+{
+    static const int statuses[] = {
+        [LANE_END_OK] = RPC_OK,
+        [LANE_END_UNAVAILABLE] = RPC_UNAVAILABLE,
+        [LANE_END_LIMIT] = RPC_RESOURCE_EXHAUSTED,
+        [LANE_END_PROTOCOL] = RPC_INVALID_ARGUMENT,
+        [LANE_END_UNAUTHENTICATED] = RPC_UNAUTHENTICATED,
+        [LANE_END_DENIED] = RPC_PERMISSION_DENIED,
+        [LANE_END_LOST] = RPC_UNAVAILABLE,
+    };
+    r->is_finish_sent = true;
+    if (r->is_server)
+        rpc_stream_finish(r->stream, statuses[r->finish_why], r->finish_text);
+    else
+        rpc_stream_half_close(r->stream);
+}
+
+void relay_send_on(struct relay *r)
+{
+    if (!r->is_open || r->is_failed || r->is_ended)
+        return;
+    struct list *first;
+    while ((first = list_first(&r->outbox)) && has_window(r) && rpc_stream_queued_bytes(r->stream) < QUEUE_FULL) {
+        if (!send_one(r, list_entry(first, struct relay_outgoing, link))) {
+            relay_fail(r, LANE_END_LIMIT, "out of memory");
+            return;
+        }
+    }
+    if (is_deaf(r))
+        relay_drop_outbox(r);
+    if (r->is_finishing && !r->is_finish_sent && list_is_empty(&r->outbox))
+        send_end(r);
+}
+
+/* --- What is not a packet of the session's, or not yet */
+
+int relay_send_establish(struct relay *r, const char *client_id)
+{
+    struct mqtt_bytes id = {.ptr = (const uint8_t *)client_id, .len = (uint32_t)strlen(client_id)};
+    struct rpc_message *m = rpc_message_new(RELAY_FRAME_OVERHEAD + id.len);
+    if (!m)
+        return err_errno(-ENOMEM, "lane");
+    uint8_t *start = rpc_message_bytes(m);
+    enum relay_frame_kind kind = r->family == FRAME_MQTTV5 ? RELAY_FRAME_ESTABLISH_V5 : RELAY_FRAME_ESTABLISH_V3;
+    uint8_t *end = relay_frame_write_control(start, kind, 0, RELAY_CLIENT_TO_BROKER, id);
+    rpc_message_set_length(m, (size_t)(end - start));
     rpc_stream_send(r->stream, m);
     return 0;
 }
 
-void relay_send_control(struct relay *r, enum relay_frame_kind kind)
+int relay_send_connect(struct relay *r, const struct mqtt_packet *connect)
 {
-    uint8_t bytes[RELAY_FRAME_OVERHEAD + RELAY_SESSION_ID_MAX];
-    struct mqtt_bytes id = {(const uint8_t *)r->session_id, (uint32_t)strlen(r->session_id)};
-    const uint8_t *end = relay_frame_write_control(bytes, kind, 0, relay_own_direction(r), id);
-    if (relay_send_bytes(r, NULL, 0, bytes, (size_t)(end - bytes)) < 0)
+    struct packet_frame f;
+    size_t n = packet_to_frame_plan(&f, connect, 0, RELAY_CLIENT_TO_BROKER);
+    /* A large one waits until it is known whether the peer can take it in pieces. */
+    return n <= LANE_UNKNOWN_PEER_MAX ? send_frame_now(r, &f) : put_into_outbox(r, &f);
+}
+
+void relay_send_credit(struct relay *r, uint64_t bytes)
+{
+    struct rpc_message *m = rpc_message_new(RELAY_FRAME_OVERHEAD);
+    if (!m) {
         relay_fail(r, LANE_END_LIMIT, "out of memory");
-}
-
-void relay_send_credit(struct relay *r, uint64_t credit)
-{
-    uint8_t bytes[RELAY_FRAME_OVERHEAD];
-    const uint8_t *end = relay_frame_write_credit(bytes, relay_own_direction(r), credit);
-    if (relay_send_bytes(r, NULL, 0, bytes, (size_t)(end - bytes)) < 0)
-        relay_fail(r, LANE_END_LIMIT, "out of memory");
-}
-
-/* --- What waits */
-
-static void relay_free_waiting(struct relay *r, struct relay_frame_out *f)
-{
-    r->waiting_bytes -= f->len - f->sent;
-    list_del(&f->link);
-    free(f);
-}
-
-void relay_drop_waiting(struct relay *r)
-{
-    while (!list_is_empty(&r->waiting))
-        relay_free_waiting(r, list_entry(list_first(&r->waiting), struct relay_frame_out, link));
-}
-
-/* The next piece of F, or all of it where no pieces are needed or understood. */
-static int relay_send_part(struct relay *r, struct relay_frame_out *f)
-{
-    uint8_t head[RELAY_FRAME_OVERHEAD];
-    size_t head_len = 0, len = f->len - f->sent;
-    if (r->lane.peer.is_extended && f->len > LANE_PIECE_BYTES) {
-        if (len > LANE_PIECE_BYTES)
-            len = LANE_PIECE_BYTES;
-        uint32_t total = f->sent == 0 ? (uint32_t)f->len : 0;
-        head_len = (size_t)(relay_frame_write_piece_head(head, relay_own_direction(r), total, (uint32_t)len) - head);
+        return;
     }
-    int e = relay_send_bytes(r, head, head_len, f->bytes + f->sent, len);
-    if (e < 0)
-        return e;
-    relay_charge_send(r, head_len + len);
-    f->sent += len;
-    r->waiting_bytes -= len;
-    return 0;
+    uint8_t *start = rpc_message_bytes(m);
+    rpc_message_set_length(m, (size_t)(relay_frame_write_credit(start, relay_direction_of(r), bytes) - start));
+    rpc_stream_send(r->stream, m);
 }
 
-static void relay_send_end(struct relay *r)
+void relay_send_heartbeat(struct relay *r)
 {
-    r->is_end_sent = true;
-    if (r->is_client)
-        rpc_stream_half_close(r->stream);
-    else
-        rpc_stream_finish(r->stream, relay_status(r->end), r->end_text ? r->end_text : "");
+    const struct mqtt_bytes none = {.ptr = NULL, .len = 0};
+    struct rpc_message *m = rpc_message_new(RELAY_FRAME_OVERHEAD);
+    if (!m)
+        return; /* a help for others, not needed by the stream */
+    uint8_t *start = rpc_message_bytes(m);
+    uint8_t *end = relay_frame_write_control(start, RELAY_FRAME_HEARTBEAT, 0, relay_direction_of(r), none);
+    rpc_message_set_length(m, (size_t)(end - start));
+    rpc_stream_send(r->stream, m);
 }
 
-void relay_flush(struct relay *r)
+void relay_add_window(struct relay *r, uint64_t bytes)
 {
-    while (!list_is_empty(&r->waiting) && relay_has_room(r) && !r->is_failed) {
-        struct relay_frame_out *f = list_entry(list_first(&r->waiting), struct relay_frame_out, link);
-        if (!r->lane.peer.is_extended && f->len > LANE_UNKNOWN_PEER_MAX) {
-            relay_fail(r, LANE_END_LIMIT, "the packet is larger than the other side can take");
-            return;
-        }
-        if (relay_send_part(r, f) < 0) {
-            relay_fail(r, LANE_END_LIMIT, "out of memory");
-            return;
-        }
-        if (f->sent == f->len)
-            relay_free_waiting(r, f);
+    const int64_t limit = INT64_C(1) << 62;
+    if (bytes >= (uint64_t)limit || r->window >= limit - (int64_t)bytes) {
+        relay_fail(r, LANE_END_PROTOCOL, "credit: the window is above 2^62");
+        return;
     }
-    if (r->is_finishing && !r->is_end_sent && !r->is_failed && list_is_empty(&r->waiting))
-        relay_send_end(r);
+    r->window += (int64_t)bytes;
 }

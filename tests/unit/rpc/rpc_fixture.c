@@ -76,7 +76,7 @@ void end_open(struct end *e, struct rig *r)
 {
     const struct rpc_metadata metadata[] = {{"session-id", "s-1"}, {"x-empty", ""}};
     e->rig = r;
-    ck_assert_int_eq(rpc_stream_open(r->channel, r->mailbox, RIG_PATH, metadata, 2, &end_cbs, e, &e->stream), 0);
+    ck_assert_int_eq(rpc_stream_open(r->channel, r->mailbox, r->path, metadata, 2, &end_cbs, e, &e->stream), 0);
 }
 
 void end_free(struct end *e)
@@ -121,7 +121,12 @@ static void on_guard(struct loop_timer *timer)
 
 void rig_init(struct rig *r, unsigned n_ends)
 {
-    *r = (struct rig){.n_ends = n_ends};
+    rig_init_at(r, RIG_PATH, RIG_MAX_MESSAGE, n_ends);
+}
+
+void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, unsigned n_ends)
+{
+    *r = (struct rig){.path = path, .n_ends = n_ends};
     ck_assert_int_eq(rpc_cq_start(&r->cq), 0);
     ck_assert_int_eq(loop_new(&r->loop), 0);
     ck_assert_int_eq(mailbox_new(r->loop, &r->mailbox), 0);
@@ -136,10 +141,10 @@ void rig_init(struct rig *r, unsigned n_ends)
         .keepalive_ms = 10000,
         .keepalive_timeout_ms = 5000,
         .min_ping_interval_ms = 5000,
-        .max_message_bytes = RIG_MAX_MESSAGE,
+        .max_message_bytes = max_message_bytes,
         .max_metadata_bytes = 16384,
     };
-    const struct rpc_server_method method = {.path = RIG_PATH, .pick = pick, .on_stream = on_stream, .arg = r};
+    const struct rpc_server_method method = {.path = path, .pick = pick, .on_stream = on_stream, .arg = r};
     ck_assert_int_eq(rpc_server_open(r->cq, &params, &method, 1, &r->server), 0);
     snprintf(r->target, sizeof(r->target), "127.0.0.1:%u", rpc_server_port(r->server, 0));
     const struct rpc_channel_params to = {.target = r->target, .keepalive_ms = 10000, .keepalive_timeout_ms = 5000};

@@ -50,6 +50,7 @@ struct rig {
     struct rpc_cq *cq;
     struct rpc_server *server;
     struct rpc_channel *channel;
+    const char *path;
     char target[64];
     struct loop_timer guard;
     atomic_bool refuses_arrivals;                                 /* pick() answers NULL */
@@ -60,6 +61,8 @@ struct rig {
 
 /* CHANNEL goes to SERVER. The server's ends are made by the rig. */
 void rig_init(struct rig *r, unsigned n_ends);
+/* The same for another method. */
+void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, unsigned n_ends);
 void rig_deinit(struct rig *r);
 /* One wait for events. Fails the test when nothing happens for long. */
 void rig_turn(struct rig *r);
