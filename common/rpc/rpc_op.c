@@ -8,20 +8,17 @@
 /* libgrpc carries a tag from thread to thread by atomics that ThreadSanitizer, which sees only our code, knows nothing
  * of. */
 #ifdef __SANITIZE_THREAD__
-void __tsan_acquire(void *addr);
-void __tsan_release(void *addr);
+#include <sanitizer/tsan_interface.h>
+#define tag_release(op) __tsan_release(op)
+#define tag_acquire(op) __tsan_acquire(op)
 #else
-static inline void __tsan_acquire(void *addr)
-{
-}
-static inline void __tsan_release(void *addr)
-{
-}
+#define tag_release(op) ((void)(op))
+#define tag_acquire(op) ((void)(op))
 #endif
 
 void rpc_op_expose(struct rpc_op *op)
 {
-    __tsan_release(op);
+    tag_release(op);
 }
 
 void rpc_op_start(struct rpc_op *op, grpc_call *call, const grpc_op *ops, size_t n_ops)
@@ -35,7 +32,7 @@ void rpc_op_start(struct rpc_op *op, grpc_call *call, const grpc_op *ops, size_t
 void rpc_op_complete(void *tag, bool is_ok)
 {
     struct rpc_op *op = tag;
-    __tsan_acquire(op);
+    tag_acquire(op);
     op->done(op, is_ok); /* the owner of OP may be gone from here on */
 }
 

@@ -41,7 +41,7 @@ static enum gate_answer raw_on_message(struct rpc_stream *s, const uint8_t *byte
 {
     struct mqtt_fault fault;
     struct mqtt_packet packet;
-    uint8_t scratch[4096];
+    uint8_t scratch[4096] = {0};
     ck_assert_uint_lt(raw.n, MAX_SEEN);
     struct relay_frame *frame = &raw.seen[raw.n];
     ck_assert_int_eq(relay_frame_read(bytes, n, frame, &fault), CONVERT_OK);
@@ -87,14 +87,14 @@ static void raw_send(const void *bytes, size_t n)
 
 static void raw_control(enum relay_frame_kind kind)
 {
-    uint8_t bytes[200];
+    uint8_t bytes[200] = {0};
     const struct mqtt_bytes id = {(const uint8_t *)"c-1", 3};
     raw_send(bytes, (size_t)(relay_frame_write_control(bytes, kind, 0, RELAY_CLIENT_TO_BROKER, id) - bytes));
 }
 
 static void raw_credit(uint64_t bytes_given)
 {
-    uint8_t bytes[RELAY_FRAME_OVERHEAD];
+    uint8_t bytes[RELAY_FRAME_OVERHEAD] = {0};
     raw_send(bytes, (size_t)(relay_frame_write_credit(bytes, RELAY_CLIENT_TO_BROKER, bytes_given) - bytes));
 }
 
@@ -373,7 +373,7 @@ static void send_packet_between_pieces(void)
 
 static void send_pieces_of_credit(void)
 {
-    uint8_t bytes[RELAY_FRAME_OVERHEAD];
+    uint8_t bytes[RELAY_FRAME_OVERHEAD] = {0};
     size_t n = (size_t)(relay_frame_write_credit(bytes, RELAY_CLIENT_TO_BROKER, 1000) - bytes);
     raw_piece((uint32_t)n, bytes, n);
 }
