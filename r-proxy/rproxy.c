@@ -113,7 +113,7 @@ static int rproxy_listen_at(struct rproxy *r, const char *text)
         e = listener_open(program_loop(r->program), &url, RP_DEFAULT_PORT, &rproxy_listener_cbs, r,
                           &r->listeners[r->n_listeners]);
     if (e < 0)
-        return err_context(e, "listen %s", text);
+        return e;
     log_info(NULL, "listening on %s", listener_name(r->listeners[r->n_listeners]));
     r->n_listeners++;
     return 0;
