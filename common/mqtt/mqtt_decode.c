@@ -202,12 +202,13 @@ static int decode_publish(struct cursor *c, uint8_t flags, struct mqtt_packet *p
     return 0;
 }
 
-/* PUBACK, PUBREC, PUBREL, PUBCOMP: reason code, then properties may be left out (section 3.4.2.1). */
+/* PUBACK, PUBREC, PUBREL, PUBCOMP: reason code, then properties may be left out (section 3.4.2.1). In 3.x nothing is
+ * left behind the id, by the rule of their length. */
 static int decode_ack(struct cursor *c, uint8_t flags, struct mqtt_packet *p, struct mqtt_fault *fault)
 {
     if (cursor_read_u16(c, &p->packet_id))
         return CURSOR_SHORT;
-    if (c->len == 0 || p->version != MQTT_V5)
+    if (c->len == 0)
         return 0;
     cursor_read_u8(c, &p->reason_code);
     return c->len > 0 ? read_properties(c, p->version, &p->properties) : 0;
