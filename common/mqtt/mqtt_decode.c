@@ -56,7 +56,9 @@ static int read_protocol_name(struct cursor *c, bool *ret_is_old, struct mqtt_fa
         bool is_old;
     } names[] = {{"\0\4MQTT", 6, false}, {"\0\6MQIsdp", 8, true}};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && c->len > 0; i++) {
+    if (c->len == 0)
+        return CURSOR_SHORT;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct cursor in = *c;
         const uint8_t *seen;
         size_t n = in.len < names[i].len ? in.len : names[i].len;
@@ -68,8 +70,6 @@ static int read_protocol_name(struct cursor *c, bool *ret_is_old, struct mqtt_fa
         *ret_is_old = names[i].is_old;
         return 0;
     }
-    if (c->len == 0)
-        return CURSOR_SHORT;
     return refuse(fault, MQTT_REASON_UNSUPPORTED_VERSION, "MQTT-3.1.2-1: protocol name is not MQTT");
 }
 

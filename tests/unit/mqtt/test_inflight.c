@@ -197,6 +197,7 @@ START_TEST(an_id_does_not_serve_two_kinds_of_exchange)
 {
     sent(MQTT_SUBSCRIBE, 7, 0);
     ck_assert_int_eq(sent(MQTT_PUBLISH, 7, 1), MQTT_INFLIGHT_IN_USE);
+    ck_assert_int_eq(sent(MQTT_PUBLISH, 7, 2), MQTT_INFLIGHT_IN_USE);
     ck_assert_int_eq(sent(MQTT_PUBREL, 7, 0), MQTT_INFLIGHT_IN_USE);
     ck_assert_int_eq(sent(MQTT_UNSUBSCRIBE, 7, 0), MQTT_INFLIGHT_IN_USE);
     ck_assert_int_eq(answered(MQTT_UNSUBACK, 7, 0), MQTT_INFLIGHT_UNKNOWN);
