@@ -94,6 +94,12 @@ START_TEST(clients_need_not_wait_for_connack)
     CONNECT("");
     for (size_t i = 0; i < sizeof(from_client); i++)
         assert_passes(packet_of(MQTT_V5, from_client[i], NULL, 0));
+    struct mqtt_packet publish = PACKET(MQTT_PUBLISH, ""), subscribe = PACKET(MQTT_SUBSCRIBE, "\x0B\1");
+    publish.publish.qos = 2;
+    publish.publish.retain = true;
+    subscribe.subscriptions.wire = (struct mqtt_bytes){(const uint8_t *)"\0\x0A$share/g/+\0", 13};
+    assert_passes(publish);
+    assert_passes(subscribe);
     assert_passes(PACKET(MQTT_DISCONNECT, ""));
     ck_assert_uint_eq(rules.state, MQTT_RULES_OVER);
 }
