@@ -18,8 +18,9 @@ enum {
 /* The number of a member of MqttPacket is the packet type: below 16. */
 enum { TYPE_TAG_BYTES = 1 };
 
-/* Out of line: packets that come once a session, and lists, must not cost the path of PUBLISH its registers. */
-#define RARE __attribute__((noinline))
+/* PUBLISH goes the straight way, and packets that come once a session must not cost it registers. */
+#define OFTEN inline __attribute__((always_inline))
+#define RARE  __attribute__((noinline))
 
 /* repeated Property properties = NUMBER. */
 static RARE size_t walk_properties_size(uint32_t number, struct mqtt_bytes iter)
@@ -122,7 +123,7 @@ static uint8_t *put_connack(uint8_t *dst, const struct mqtt_packet *p)
     return put_properties(dst, 3, &p->properties);
 }
 
-static size_t publish_size(const struct mqtt_packet *p)
+static OFTEN size_t publish_size(const struct mqtt_packet *p)
 {
     return pb_bytes_field_size(1, p->publish.topic) + pb_uint_field_size(2, p->packet_id) +
            pb_small_field_size(3, p->publish.qos) + pb_small_field_size(4, p->publish.retain) +
@@ -130,7 +131,7 @@ static size_t publish_size(const struct mqtt_packet *p)
            properties_size(7, &p->properties);
 }
 
-static uint8_t *put_publish(uint8_t *dst, const struct mqtt_packet *p)
+static OFTEN uint8_t *put_publish(uint8_t *dst, const struct mqtt_packet *p)
 {
     dst = pb_put_bytes_field(dst, 1, p->publish.topic);
     dst = pb_put_uint_field(dst, 2, p->packet_id);
@@ -250,7 +251,7 @@ static uint8_t *put_reason(uint8_t *dst, const struct mqtt_packet *p)
     return put_properties(pb_put_uint_field(dst, 1, p->reason_code), 2, &p->properties);
 }
 
-static size_t body_size(const struct mqtt_packet *p, uint32_t *ret_will_bytes)
+static RARE size_t body_size(const struct mqtt_packet *p, uint32_t *ret_will_bytes)
 {
     switch ((enum mqtt_type)p->type) {
     case MQTT_CONNECT:
@@ -281,7 +282,7 @@ static size_t body_size(const struct mqtt_packet *p, uint32_t *ret_will_bytes)
     return 0;
 }
 
-static uint8_t *put_body(uint8_t *dst, const struct packet_frame *f)
+static RARE uint8_t *put_body(uint8_t *dst, const struct packet_frame *f)
 {
     const struct mqtt_packet *p = f->packet;
     switch ((enum mqtt_type)p->type) {

@@ -141,8 +141,8 @@ static inline int pb_take_bool(const struct pb_field *f, bool *ret)
 
 static inline size_t pb_varint_size(uint64_t value)
 {
-    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
-    return (bits * 9 + 64) / 64; /* = (bits + 6) / 7 for 1 to 64 bits */
+    unsigned highest_bit = 63 ^ (unsigned)__builtin_clzll(value | 1);
+    return (highest_bit * 9 + 73) / 64; /* = highest_bit / 7 + 1 for 0 to 63 */
 }
 
 /* Numbers are constants below 2048, so that all of this folds into one or two bytes. */
@@ -186,7 +186,7 @@ static inline uint8_t *pb_put_uint_field(uint8_t *dst, uint32_t number, uint64_t
 /* Flags, QoS: a value below 128. */
 static inline size_t pb_small_field_size(uint32_t number, uint8_t value)
 {
-    return value == 0 ? 0 : pb_tag_size(number) + 1;
+    return (value != 0) * (pb_tag_size(number) + 1); /* a flag is 0 or 1: no branch */
 }
 
 static inline uint8_t *pb_put_small_field(uint8_t *dst, uint32_t number, uint8_t value)
