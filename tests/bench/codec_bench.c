@@ -12,6 +12,10 @@
 
 #include "mqtt_decode.h"
 #include "mqtt_encode.h"
+#include "mqtt_relay.pb-c.h"
+#include "packet_to_protobuf.h"
+#include "protobuf_to_packet.h"
+#include "relay_frame.h"
 
 static uint8_t wire[256];
 static size_t wire_len;
@@ -64,6 +68,90 @@ static void run_encode(uint8_t version, unsigned long count)
         encode_once();
 }
 
+/* One frame of the relay service by hand. */
+static __attribute__((noinline)) void write_frame_once(void)
+{
+    struct packet_frame f;
+    if (packet_to_frame_plan(&f, &packet, 4711, RELAY_CLIENT_TO_BROKER) > sizeof(out))
+        abort();
+    sink = (size_t)(packet_to_frame_write(&f, out) - out);
+}
+
+static __attribute__((noinline)) void read_frame_once(void)
+{
+    struct relay_frame frame;
+    struct mqtt_packet got;
+    struct mqtt_fault fault;
+    if (relay_frame_read(wire, wire_len, &frame, &fault) != CONVERT_OK ||
+        relay_frame_packet(&frame, packet.version, NULL, 0, &got, &fault) != CONVERT_OK)
+        abort();
+    sink = got.publish.payload.len;
+}
+
+/* The same through protobuf-c: its structs made, packed and freed; unpacked, turned into a packet and freed. */
+static __attribute__((noinline)) void write_struct_once(void)
+{
+    Mqtt__MqttStreamMessage frame = MQTT__MQTT_STREAM_MESSAGE__INIT;
+    ProtobufCMessage *message;
+    if (packet_to_protobuf(&packet, NULL, &message) != 0)
+        abort();
+    frame.sequence_id = 4711;
+    frame.payload_case = MQTT__MQTT_STREAM_MESSAGE__PAYLOAD_MQTT_V5_PACKET;
+    frame.mqtt_v5_packet = (Mqttv5__MqttPacket *)message;
+    if (mqtt__mqtt_stream_message__get_packed_size(&frame) > sizeof(out))
+        abort();
+    sink = mqtt__mqtt_stream_message__pack(&frame, out);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static __attribute__((noinline)) void read_struct_once(void)
+{
+    Mqtt__MqttStreamMessage *frame = mqtt__mqtt_stream_message__unpack(NULL, wire_len, wire);
+    struct mqtt_packet got;
+    struct mqtt_fault fault;
+    if (!frame || protobuf_to_packet(&frame->mqtt_v5_packet->base, MQTT_V5, NULL, 0, &got, &fault) != CONVERT_OK)
+        abort();
+    sink = got.publish.payload.len;
+    mqtt__mqtt_stream_message__free_unpacked(frame, NULL);
+}
+
+/* From here on WIRE is the frame. */
+static void set_up_frame(uint8_t version)
+{
+    set_up(version);
+    write_frame_once();
+    wire_len = sink;
+    memcpy(wire, out, wire_len);
+}
+
+static void run_write_frame(uint8_t version, unsigned long count)
+{
+    set_up_frame(version);
+    while (count-- > 0)
+        write_frame_once();
+}
+
+static void run_read_frame(uint8_t version, unsigned long count)
+{
+    set_up_frame(version);
+    while (count-- > 0)
+        read_frame_once();
+}
+
+static void run_write_struct(uint8_t version, unsigned long count)
+{
+    set_up_frame(version);
+    while (count-- > 0)
+        write_struct_once();
+}
+
+static void run_read_struct(uint8_t version, unsigned long count)
+{
+    set_up_frame(version);
+    while (count-- > 0)
+        read_struct_once();
+}
+
 struct mode {
     const char *name;
     void (*run)(uint8_t version, unsigned long count);
@@ -76,6 +164,12 @@ static const struct mode modes[] = {
     {"decode-5.0", run_decode, MQTT_V5, 300},
     {"encode-3.1.1", run_encode, MQTT_V311, 200},
     {"encode-5.0", run_encode, MQTT_V5, 200},
+    {"packet-to-frame-3.1.1", run_write_frame, MQTT_V311, 300},
+    {"packet-to-frame-5.0", run_write_frame, MQTT_V5, 300},
+    {"frame-to-packet-3.1.1", run_read_frame, MQTT_V311, 300},
+    {"frame-to-packet-5.0", run_read_frame, MQTT_V5, 300},
+    {"packet-to-frame-by-protobuf-c", run_write_struct, MQTT_V5, 0},
+    {"frame-to-packet-by-protobuf-c", run_read_struct, MQTT_V5, 0},
 };
 
 enum { N_MODES = sizeof(modes) / sizeof(modes[0]) };

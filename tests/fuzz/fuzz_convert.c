@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "convert_oracle.h"
+#include "ensure.h"
 #include "mqtt_decode.h"
 #include "mqtt_encode.h"
 
@@ -20,9 +21,11 @@ static void check_mqtt_round_trip(const struct mqtt_packet *packet)
     struct mqtt_decoder d;
     struct mqtt_packet again;
     mqtt_decoder_init(&d, packet->type == MQTT_CONNECT ? 0 : packet->version, 0);
-    if (!wire || mqtt_encode(packet, wire) != n || mqtt_decoder_feed(&d, &input, &again) != MQTT_DECODE_OK ||
-        input.len != 0 || !mqtt_packet_equal(&again, packet))
-        abort();
+    ensure(wire);
+    ensure(mqtt_encode(packet, wire) == n);
+    ensure(mqtt_decoder_feed(&d, &input, &again) == MQTT_DECODE_OK);
+    ensure(input.len == 0);
+    ensure(mqtt_packet_equal(&again, packet));
     free(wire);
 }
 
@@ -32,9 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (len == 0)
         return 0;
     uint8_t version = versions[bytes[0] % sizeof(versions)];
-    int verdict = oracle_compare(bytes + 1, len - 1, version);
-    if (verdict < 0)
-        abort();
+    ensure(oracle_compare(bytes + 1, len - 1, version) >= 0);
     struct by_hand h;
     if (by_hand_read(&h, bytes + 1, len - 1, version) == CONVERT_OK &&
         (h.frame.kind == RELAY_FRAME_PACKET_V3 || h.frame.kind == RELAY_FRAME_PACKET_V5))
