@@ -202,6 +202,13 @@ void sp_session_broker_answered(struct sp_session *s)
     loop_timer_stop(&s->timer);
     free(s->connect);
     s->connect = NULL;
+    loop_defer(s->worker->loop, &s->go_on_task);
+}
+
+/* What waited behind CONNECT. It may end the session and free it, so nobody else who works on S may be on the stack. */
+static void sp_session_go_on(struct loop_task *task)
+{
+    struct sp_session *s = container_of(task, struct sp_session, go_on_task);
     struct gate_wait *wait = s->connect_wait;
     s->connect_wait = NULL;
     gate_continue(wait);
@@ -231,6 +238,7 @@ static void sp_session_free(struct sp_session *s)
 {
     struct sp_worker *w = s->worker;
     loop_timer_stop(&s->timer);
+    loop_task_cancel(&s->go_on_task);
     s->upstream = upstream_close(s->upstream, s->state == SP_SESSION_LIVE ? SP_LINGER_MS : 0);
     s->lane = lane_free(s->lane);
     gate_continue(s->connect_wait);
@@ -319,6 +327,7 @@ void sp_session_new(struct sp_worker *w, struct rpc_stream *stream)
     mqtt_exchanges_init(&s->exchanges);
     mqtt_inflight_init(&s->dropped);
     loop_timer_init(&s->timer, w->loop, sp_session_on_timer);
+    loop_task_init(&s->go_on_task, sp_session_go_on);
     byte_budget_join(&w->budget, &s->budget);
     list_add_tail(&w->sessions, &s->link);
     sp_worker_session_came(w);
@@ -340,9 +349,7 @@ static void sp_session_let_go(struct sp_session *s, uint32_t linger_ms)
     free(s->connect);
     s->connect = NULL;
     sp_uplink_settle(s);
-    struct gate_wait *wait = s->connect_wait;
-    s->connect_wait = NULL;
-    gate_continue(wait);
+    loop_defer(s->worker->loop, &s->go_on_task);
 }
 
 void sp_session_end(struct sp_session *s, enum lane_end how, uint8_t reason, const char *text, uint32_t linger_ms)

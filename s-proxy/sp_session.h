@@ -55,6 +55,7 @@ struct sp_session {
     struct mqtt_packet
         *connect; /* what to say to the next broker; NULL before CONNECT and once a broker has answered */
     struct gate_wait *connect_wait; /* holds the lane meanwhile */
+    struct loop_task go_on_task;    /* lets the lane go on, at the end of the turn */
     struct sp_broker *broker;       /* in use, or the last one tried */
     struct sp_broker_tries tries;
     struct loop_timer
@@ -83,7 +84,7 @@ void sp_session_enter(struct sp_session *s, enum sp_session_state next);
 
 /* Dial the next broker for CONNECT. */
 void sp_session_open_upstream(struct sp_session *s);
-/* The broker has answered CONNECT: what waited behind it goes on. */
+/* The broker has answered CONNECT: what waited behind it goes on at the end of the turn. */
 void sp_session_broker_answered(struct sp_session *s);
 /* The broker in use is no good (TEXT says why): the next one, or the client is told that there is none. */
 void sp_session_broker_failed(struct sp_session *s, const char *text);
