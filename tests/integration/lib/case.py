@@ -206,6 +206,18 @@ class Case:
         peer.connect(**options)
         return peer
 
+    def served(self, name, version=None, address=None, **options):
+        """A client that is served in the end: gRPC and back-off take their time to try again, and until then it is told that
+        nobody is there, which is true."""
+        while True:
+            peer = self.client(name, version, address=address)
+            peer.send(wire.connect(peer.version, peer.client_id, **options))
+            got = peer.expect('CONNACK')
+            if got.code == 0:
+                return peer
+            assert got.code == (0x88 if peer.version == V5 else 3), got
+            peer.expect_closed()
+
     def rewrite(self, text):
         for old, new in self.rewrites:
             text = text.replace(old, new)

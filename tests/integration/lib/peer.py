@@ -98,6 +98,7 @@ class Peer:
 
     def expect_end(self, codes, patience=None):
         """The connection ends; in MQTT 5 a DISCONNECT with one of CODES may come first, and is returned."""
+        self.is_quiet = True        # r-proxy finds many faults before the broker can, and gives reasons in its own words
         got = self.next(patience)
         if got == CLOSED:
             self.close()
@@ -119,6 +120,23 @@ class Peer:
             raise AssertionError(f'{self.name}: close expected, got {got!r}')
         self.note('closed by the broker')
         self.close()
+
+    def poll_closed(self):
+        """Whether the other side has closed by now; what came before is thrown away."""
+        while select_readable(self.sock, 0):
+            try:
+                if not self.sock.recv(65536):
+                    return True
+            except ConnectionResetError:
+                return True
+        return False
+
+    def send_quietly(self, raw):
+        """Send to a peer that may have gone."""
+        try:
+            self.sock.sendall(raw)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
     # ---- ends
 

@@ -16,6 +16,7 @@ import time
 from .peer import PATIENCE, connect_to
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SUPPORT = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'support')
 PYTHON = '/usr/bin/python3'
 SANITIZER_EXIT = 99
 SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed')
@@ -25,6 +26,7 @@ ENVIRONMENT = {
     'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C.UTF-8',
     'ASAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:detect_leaks=1',
     'UBSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1:print_stacktrace=1',
+    'LSAN_OPTIONS': f'suppressions={SUPPORT}/lsan.supp:print_suppressions=0',
     'TSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1',
 }
 
@@ -197,7 +199,7 @@ class SProxy(Program):
         super().__init__('s-proxy', argv + list(options), **program)
 
     def wait_ready(self):
-        self.target = self.wait_log(r'serving gRPC on (\S+)').group(1).rstrip(',')
+        self.target = self.wait_log(r'serving gRPC on ([^\s"]+)').group(1)
         self.wait_log(r'\bready\b')
         return self
 
@@ -216,7 +218,7 @@ class RProxy(Program):
 
     def wait_ready(self):
         self.wait_log(r'\bready\b')
-        self.listens = [parse_url(url) for url in re.findall(r'listening on (\S+)', self.log())]
+        self.listens = [parse_url(url) for url in re.findall(r'listening on ([^\s"]+)', self.log())]
         self.address = self.listens[0]
         return self
 
@@ -258,7 +260,7 @@ def parse_url(url):
     """mqtt://127.0.0.1:1883 -> ('127.0.0.1', 1883); unix:/path -> '/path'."""
     if url.startswith('unix:'):
         return url[len('unix:'):]
-    host, port = url.split('://', 1)[1].rstrip('/,').rsplit(':', 1)
+    host, port = url.split('://', 1)[1].rsplit(':', 1)
     return (host.strip('[]'), int(port))
 
 
