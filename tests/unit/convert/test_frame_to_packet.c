@@ -163,6 +163,7 @@ static const struct refusal_row refusal_rows[] = {
     {"a length above what is there", 3, 4, "62 01", MALFORMED, "not well-formed"},
     {"a length of 4 GB", 3, 4, "62 FF FF FF FF 0F", MALFORMED, "not well-formed"},
     {"a varint of eleven bytes", 3, 4, "22 0C 08 80 80 80 80 80 80 80 80 80 80 00", MALFORMED, "not well-formed"},
+    {"a byte in PINGREQ that begins a field", 3, 4, "62 01 08", MALFORMED, "not well-formed"},
     {"a group", 3, 4, "63 64 62 00", MALFORMED, "not well-formed"},
     {"wire type 6", 3, 4, "66 00", MALFORMED, "not well-formed"},
     {"wire type 7", 3, 4, "67 00", MALFORMED, "not well-formed"},
