@@ -39,8 +39,8 @@ void rp_downlink_settle(struct rp_session *s)
 static uint32_t rp_downlink_packet_limit(const struct rp_session *s)
 {
     uint32_t limit = s->worker->options->max_packet_bytes;
-    if (!lane_peer(s->lane)->is_extended && (limit == 0 || limit > RP_UNKNOWN_PEER_PACKET_MAX))
-        limit = RP_UNKNOWN_PEER_PACKET_MAX;
+    if (!lane_peer(s->lane)->is_extended && (limit == 0 || limit > LANE_UNKNOWN_PEER_PACKET_MAX))
+        limit = LANE_UNKNOWN_PEER_PACKET_MAX;
     return limit;
 }
 

@@ -18,12 +18,6 @@ struct conn_parcel;
 struct rpc_channel;
 struct rproxy;
 
-enum {
-    /* An unknown s-proxy decodes 4 MiB; a packet of this size is never longer than that as a frame, unless it consists
-     * of thousands of tiny properties. */
-    RP_UNKNOWN_PEER_PACKET_MAX = 4 * 1024 * 1024 - 64 * 1024,
-};
-
 #define RP_METRICS(X)                                                                                  \
     X(connections_accepted, COUNTER, "connections of MQTT clients taken over by a worker")             \
     X(connections_open, GAUGE, "connections of MQTT clients now")                                      \

@@ -121,7 +121,7 @@ static int sp_downlink_connack(struct sp_session *s, const struct mqtt_packet *c
     if (!scratch)
         return err_set(-ENOMEM, "CONNACK: out of memory");
     if (!lane_peer(s->lane)->is_extended)
-        mqtt_lower_packet_size(&p, SP_UNKNOWN_PEER_PACKET_MAX, scratch);
+        mqtt_lower_packet_size(&p, LANE_UNKNOWN_PEER_PACKET_MAX, scratch);
     int r = sp_downlink_forward(s, &p);
     free(scratch);
     return r;

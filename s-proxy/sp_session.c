@@ -73,7 +73,7 @@ static void sp_session_on_connected(struct upstream *u, void *arg)
     uint8_t *scratch = malloc(connect.properties.wire.len + 8);
     int r = scratch ? 0 : err_set(-ENOMEM, "CONNECT: out of memory");
     if (r == 0 && !lane_peer(s->lane)->is_extended)
-        mqtt_lower_packet_size(&connect, SP_UNKNOWN_PEER_PACKET_MAX, scratch);
+        mqtt_lower_packet_size(&connect, LANE_UNKNOWN_PEER_PACKET_MAX, scratch);
     sp_session_enter(s, SP_SESSION_ASKING);
     mqtt_client_rules_init(&s->rules, &connect);
     if (r == 0)

@@ -18,12 +18,6 @@
 struct rpc_stream;
 struct sproxy;
 
-enum {
-    /* An unknown r-proxy decodes 4 MiB; a packet of this size is never longer than that as a frame, unless it consists
-     * of thousands of tiny properties. */
-    SP_UNKNOWN_PEER_PACKET_MAX = 4 * 1024 * 1024 - 64 * 1024,
-};
-
 #define SP_METRICS(X)                                                                                       \
     X(sessions_opened, COUNTER, "streams of r-proxies taken over by a worker")                              \
     X(sessions_open, GAUGE, "sessions now")                                                                 \

@@ -30,6 +30,9 @@ enum {
     LANE_WINDOW_BYTES = 256 * 1024,          /* credit in each direction; see lane_consumed() */
     LANE_PIECE_BYTES = 16 * 1000,            /* larger frames are cut, if the peer can join them */
     LANE_UNKNOWN_PEER_MAX = 4 * 1024 * 1024, /* decode limit of a peer that does not say what it is */
+    /* An MQTT packet of this size is never longer than that as a frame, unless it consists of thousands of tiny
+       properties. */
+    LANE_UNKNOWN_PEER_PACKET_MAX = LANE_UNKNOWN_PEER_MAX - 64 * 1024,
 };
 
 /* What ended a lane; the carrier maps it to what its peer understands (relay: gRPC status, see proto/mqtt_relay.proto).
