@@ -35,21 +35,22 @@ struct loop_timer {
     loop_timer_fn *fn;
     struct loop *loop;
     uint64_t due_ms;
-    uint32_t heap_index;    /* position + 1 in the loop's heap; 0 = not started */
+    uint32_t heap_index; /* position + 1 in the loop's heap; 0 = not started */
 };
 void loop_timer_init(struct loop_timer *t, struct loop *loop, loop_timer_fn *fn);
-/* (Re)start: FN runs once, DELAY_MS after the start of this turn. Out of memory is fatal (abort), as for every timer. */
+/* (Re)start: FN runs once, DELAY_MS after the start of this turn. Out of memory is fatal (abort), as for every timer.
+ */
 void loop_timer_start(struct loop_timer *t, uint64_t delay_ms);
 void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_is_started(const struct loop_timer *t);
 
-/* --- Work at the end of the turn. Deferring what is already deferred does nothing. A task may defer itself again: it then
- * runs in the next turn, which comes at once. */
+/* --- Work at the end of the turn. Deferring what is already deferred does nothing. A task may defer itself again: it
+ * then runs in the next turn, which comes at once. */
 struct loop_task;
 typedef void loop_task_fn(struct loop_task *task);
 struct loop_task {
     loop_task_fn *fn;
-    struct list link;       /* linked to itself = not deferred */
+    struct list link; /* linked to itself = not deferred */
 };
 void loop_task_init(struct loop_task *t, loop_task_fn *fn);
 void loop_defer(struct loop *loop, struct loop_task *t);

@@ -6,9 +6,9 @@
  * undecoded; reading pauses once more than `input_limit` bytes wait behind it. The bytes of a held packet are gone when
  * on_packet has returned: who holds it keeps what it needs (mqtt_packet_store()).
  *
- * on_end comes behind all packets that have arrived, also when one of them waits meanwhile: the rest passes, then on_end. Only
- * a connection that is lost while mqtt_io_pause() holds it is reported at once, with the packets behind the pause undecoded.
- * All functions: on the loop's thread. Callbacks may call mqtt_io_close(). */
+ * on_end comes behind all packets that have arrived, also when one of them waits meanwhile: the rest passes, then
+ * on_end. Only a connection that is lost while mqtt_io_pause() holds it is reported at once, with the packets behind
+ * the pause undecoded. All functions: on the loop's thread. Callbacks may call mqtt_io_close(). */
 #ifndef MQTT_IO_H
 #define MQTT_IO_H
 
