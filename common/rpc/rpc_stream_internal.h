@@ -74,6 +74,7 @@ struct rpc_stream {
     /* Of the operation of that name, between its start and its end. */
     struct rpc_op send_op, receive_op, headers_op, status_op;
     size_t sending_bytes;
+    size_t hinted_bytes; /* sent with the buffer hint since the last message without it */
     grpc_byte_buffer *received;
     grpc_metadata_array metadata; /* the peer's initial metadata */
     grpc_metadata_array trailing;
