@@ -17,7 +17,7 @@
 static_assert((int)MQTT_CONVERT_MQTTV3 == (int)FRAME_MQTTV3 && (int)MQTT_CONVERT_MQTTV5 == (int)FRAME_MQTTV5 &&
                   (int)MQTT_CONVERT_FRAME_EMPTY == (int)RELAY_FRAME_EMPTY &&
                   (int)MQTT_CONVERT_FRAME_HEARTBEAT == (int)RELAY_FRAME_HEARTBEAT &&
-                  (int)MQTT_CONVERT_FRAME_PIECE == (int)RELAY_FRAME_PIECE &&
+                  (int)MQTT_CONVERT_FRAME_BATCH == (int)RELAY_FRAME_BATCH &&
                   (int)MQTT_CONVERT_REFUSED == (int)CONVERT_REFUSED,
               "the public enumerations are the internal ones under other names");
 
@@ -239,8 +239,16 @@ int mqtt_convert_read_frame(const void *bytes, size_t len, struct mqtt_convert_f
         ret->bytes = frame.piece.data;
         ret->number = frame.piece.total_bytes;
         break;
+    case RELAY_FRAME_BATCH:
+        ret->bytes = frame.batch;
+        break;
     }
     return MQTT_CONVERT_OK;
+}
+
+bool mqtt_convert_batch_next(struct mqtt_bytes *iter, struct mqtt_bytes *ret_frame)
+{
+    return relay_batch_next(iter, ret_frame);
 }
 
 int mqtt_convert_packet_to_frame(const struct mqtt_packet *packet, uint64_t sequence,
@@ -254,7 +262,7 @@ int mqtt_convert_packet_to_frame(const struct mqtt_packet *packet, uint64_t sequ
     return write_planned(&f, dst, dst_size, ret_len);
 }
 
-/* Everything of FRAME but the bytes of a piece, which go behind it. NULL if there is no such frame. */
+/* Everything of FRAME but the bytes of a piece or an entry, which go behind it. NULL if there is no such frame. */
 static uint8_t *write_head(const struct mqtt_convert_frame *frame, uint8_t *dst)
 {
     enum relay_direction direction = (enum relay_direction)(frame->direction & 1);
@@ -271,6 +279,8 @@ static uint8_t *write_head(const struct mqtt_convert_frame *frame, uint8_t *dst)
         if (frame->bytes.len == 0 || frame->number > UINT32_MAX)
             return NULL;
         return relay_frame_write_piece_head(dst, direction, (uint32_t)frame->number, frame->bytes.len);
+    case MQTT_CONVERT_FRAME_BATCH:
+        return frame->bytes.len > 0 ? relay_batch_write_head(dst, frame->bytes.len) : NULL;
     case MQTT_CONVERT_FRAME_EMPTY:
     case MQTT_CONVERT_FRAME_PACKET_V3:
     case MQTT_CONVERT_FRAME_PACKET_V5:
@@ -283,10 +293,10 @@ static uint8_t *write_head(const struct mqtt_convert_frame *frame, uint8_t *dst)
 int mqtt_convert_write_frame(const struct mqtt_convert_frame *frame, void *dst, size_t dst_size, size_t *ret_len,
                              struct mqtt_fault *ret_fault)
 {
-    bool is_piece = frame->kind == MQTT_CONVERT_FRAME_PIECE;
+    bool has_rest = frame->kind == MQTT_CONVERT_FRAME_PIECE || frame->kind == MQTT_CONVERT_FRAME_BATCH;
     if (frame->bytes.len > MQTT_PACKET_MAX)
-        return refuse(ret_fault, "frame: client id or piece is longer than any packet");
-    uint8_t *head = malloc(RELAY_FRAME_OVERHEAD + (is_piece ? 0 : frame->bytes.len));
+        return refuse(ret_fault, "frame: client id, piece or entry is longer than any packet");
+    uint8_t *head = malloc(RELAY_FRAME_OVERHEAD + (has_rest ? 0 : frame->bytes.len));
     if (!head)
         return -ENOMEM;
     uint8_t *end = write_head(frame, head);
@@ -294,11 +304,11 @@ int mqtt_convert_write_frame(const struct mqtt_convert_frame *frame, void *dst, 
     int r = MQTT_CONVERT_OK;
     if (!end) {
         r = refuse(ret_fault, "frame: nothing that can be written");
-    } else if ((*ret_len = head_len + (is_piece ? frame->bytes.len : 0)) > dst_size) {
+    } else if ((*ret_len = head_len + (has_rest ? frame->bytes.len : 0)) > dst_size) {
         r = MQTT_CONVERT_ROOM;
     } else {
         memcpy(dst, head, head_len);
-        if (is_piece)
+        if (has_rest)
             memcpy((uint8_t *)dst + head_len, frame->bytes.ptr, frame->bytes.len);
     }
     free(head);

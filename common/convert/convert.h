@@ -29,6 +29,7 @@
 #define MQTT_CONVERT_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -113,14 +114,16 @@ enum mqtt_convert_frame_kind {
     MQTT_CONVERT_FRAME_OTHER_CONTROL, /* of later days: ignore it */
     MQTT_CONVERT_FRAME_CREDIT,
     MQTT_CONVERT_FRAME_PIECE,
+    MQTT_CONVERT_FRAME_BATCH,
 };
 
 struct mqtt_convert_frame {
     enum mqtt_convert_frame_kind kind;
     int32_t direction; /* enum mqtt_convert_direction, not judged */
     uint64_t sequence; /* not judged */
-    struct mqtt_bytes
-        bytes; /* PACKET: the MqttPacket message. ESTABLISH, TERMINATE, HEARTBEAT: the client id. PIECE: its data */
+    /* PACKET: the MqttPacket message. ESTABLISH, TERMINATE, HEARTBEAT: the client id. PIECE: its data. BATCH: read, all
+     * of it, for mqtt_convert_batch_next(); written, one frame with a packet. */
+    struct mqtt_bytes bytes;
     uint64_t number; /* CREDIT: the bytes granted. First PIECE: length of the whole; else 0 */
 };
 
@@ -129,13 +132,18 @@ struct mqtt_convert_frame {
 int mqtt_convert_read_frame(const void *bytes, size_t len, struct mqtt_convert_frame *ret,
                             struct mqtt_fault *ret_fault);
 
+/* Take the next frame of a batch from the front of *ITER, which begins as the batch's bytes. *RET_FRAME is to be read
+ * with mqtt_convert_read_frame(); what is not a packet has no place there. False when there is none left. */
+bool mqtt_convert_batch_next(struct mqtt_bytes *iter, struct mqtt_bytes *ret_frame);
+
 /* PACKET in a frame, written to DST. ROOM, REFUSED. */
 int mqtt_convert_packet_to_frame(const struct mqtt_packet *packet, uint64_t sequence,
                                  enum mqtt_convert_direction direction, void *dst, size_t dst_size, size_t *ret_len,
                                  struct mqtt_fault *ret_fault);
 
 /* Any other frame than one with a packet, written to DST. Of FRAME counts what its kind has. ROOM; REFUSED if it can't
- * be written: a packet, a piece without data or with a length above 4 GB, a credit of 0, EMPTY, OTHER_CONTROL. */
+ * be written: a packet, a piece without data or with a length above 4 GB, a credit of 0, EMPTY, OTHER_CONTROL. BATCH
+ * writes an entry: entries behind each other are a batch. */
 int mqtt_convert_write_frame(const struct mqtt_convert_frame *frame, void *dst, size_t dst_size, size_t *ret_len,
                              struct mqtt_fault *ret_fault);
 

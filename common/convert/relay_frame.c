@@ -12,6 +12,7 @@ enum {
     FIELD_CONTROL = 50,
     FIELD_CREDIT = 100,
     FIELD_PIECE = 101,
+    FIELD_BATCH = 102,
 };
 
 /* The parts of an envelope as they come, before it is known what it is. */
@@ -24,6 +25,7 @@ struct envelope {
     uint32_t member_number; /* 0 = none */
     uint32_t piece_total_bytes;
     bool has_piece;
+    bool has_batch;
 };
 
 struct control {
@@ -44,6 +46,7 @@ const char *relay_frame_kind_name(unsigned kind)
         [RELAY_FRAME_OTHER_CONTROL] = "OTHER_CONTROL",
         [RELAY_FRAME_CREDIT] = "CREDIT",
         [RELAY_FRAME_PIECE] = "PIECE",
+        [RELAY_FRAME_BATCH] = "BATCH",
     };
     return kind < sizeof names / sizeof *names ? names[kind] : "no such kind";
 }
@@ -132,6 +135,10 @@ static int read_envelope(struct cursor c, struct envelope *e)
         case FIELD_PIECE:
             bad = read_piece(&f, e);
             break;
+        case FIELD_BATCH:
+            e->has_batch = true;
+            bad = f.wire == PB_BYTES ? 0 : PB_BAD;
+            break;
         default:
             break;
         }
@@ -185,12 +192,17 @@ static __attribute__((noinline)) int read_any(const void *bytes, size_t len, str
         return refuse(ret_fault, MQTT_REASON_MALFORMED_PACKET, frame_malformed_text);
     ret->sequence = e.sequence;
     ret->direction = (int32_t)e.direction;
-    if ((e.member_number != 0) + (e.credit_bytes != 0) + e.has_piece > 1)
+    if ((e.member_number != 0) + (e.credit_bytes != 0) + e.has_piece + e.has_batch > 1)
         return refuse(ret_fault, MQTT_REASON_PROTOCOL_ERROR, "frame: carries two things at once");
     if (e.member_number != 0)
         return take_member(&e, ret, ret_fault);
     if (e.has_piece)
         return take_piece(&e, ret, ret_fault);
+    if (e.has_batch) {
+        ret->kind = RELAY_FRAME_BATCH;
+        ret->batch = (struct mqtt_bytes){bytes, (uint32_t)len};
+        return CONVERT_OK;
+    }
     ret->kind = e.credit_bytes != 0 ? RELAY_FRAME_CREDIT : RELAY_FRAME_EMPTY;
     ret->credit_bytes = e.credit_bytes;
     return CONVERT_OK;
@@ -226,4 +238,45 @@ uint8_t *relay_frame_write_piece_head(uint8_t *dst, enum relay_direction directi
     dst = pb_put_block_head(dst, FIELD_PIECE, len);
     dst = pb_put_uint_field(dst, 1, total_bytes);
     return pb_put_block_head(dst, 2, data_len);
+}
+
+/* The tag of an entry as everybody writes it. */
+enum {
+    BATCH_TAG_0 = 0x80 | (FIELD_BATCH << 3 & 0x7f) | PB_BYTES,
+    BATCH_TAG_1 = FIELD_BATCH >> 4,
+};
+
+/* What stands before the next entry of a batch, or behind the last one: fields that we do not know. */
+static void skip_to_entry(struct cursor *c)
+{
+    /* In what our own peers send there are none. */
+    if (c->len >= 2 && c->ptr[0] == BATCH_TAG_0 && c->ptr[1] == BATCH_TAG_1)
+        return;
+    struct cursor behind = *c;
+    struct pb_field f;
+    while (c->len > 0 && pb_next(&behind, &f) == 0 && f.number != FIELD_BATCH)
+        *c = behind;
+}
+
+bool relay_batch_next(struct mqtt_bytes *iter, struct mqtt_bytes *ret_frame)
+{
+    struct cursor c = cursor_make(iter->ptr, iter->len);
+    struct pb_field f;
+    skip_to_entry(&c);
+    if (c.len == 0 || pb_next(&c, &f) != 0 || f.number != FIELD_BATCH || f.wire != PB_BYTES)
+        return false;
+    skip_to_entry(&c);
+    *ret_frame = f.raw;
+    *iter = (struct mqtt_bytes){c.ptr, (uint32_t)c.len};
+    return true;
+}
+
+size_t relay_batch_entry_size(size_t frame_len)
+{
+    return pb_block_size(FIELD_BATCH, frame_len);
+}
+
+uint8_t *relay_batch_write_head(uint8_t *dst, size_t frame_len)
+{
+    return pb_put_block_head(dst, FIELD_BATCH, frame_len);
 }

@@ -22,6 +22,7 @@ enum relay_frame_kind {
     RELAY_FRAME_OTHER_CONTROL, /* a control type that we do not know: to be ignored */
     RELAY_FRAME_CREDIT,
     RELAY_FRAME_PIECE,
+    RELAY_FRAME_BATCH,
 };
 
 struct relay_frame {
@@ -32,6 +33,7 @@ struct relay_frame {
         struct mqtt_bytes message;   /* PACKET_V3, PACKET_V5: an MqttPacket, not yet looked into */
         struct mqtt_bytes client_id; /* controls; bytes of a stranger */
         uint64_t credit_bytes;       /* CREDIT: never 0 */
+        struct mqtt_bytes batch;     /* BATCH: for relay_batch_next(); has an entry at least */
         struct {
             struct mqtt_bytes data; /* never empty */
             uint32_t total_bytes;   /* 0 = not the first piece */
@@ -43,7 +45,7 @@ struct relay_frame {
 const char *relay_frame_kind_name(unsigned kind);
 
 /* Read an envelope. CONVERT_OK or CONVERT_REFUSED (never a frame that carries two things). The packet inside is not
- * judged yet. */
+ * judged yet, nor are the entries of a batch. */
 int relay_frame_read(const void *bytes, size_t len, struct relay_frame *ret, struct mqtt_fault *ret_fault);
 
 /* The packet of a frame of kind PACKET_V3 or PACKET_V5. SESSION_VERSION and the results: see frame_to_packet.h. */
@@ -73,5 +75,17 @@ uint8_t *relay_frame_write_credit(uint8_t *dst, enum relay_direction direction, 
  * RELAY_FRAME_OVERHEAD bytes. TOTAL_BYTES is 0 in all pieces but the first; DATA_LEN > 0. */
 uint8_t *relay_frame_write_piece_head(uint8_t *dst, enum relay_direction direction, uint32_t total_bytes,
                                       uint32_t data_len);
+
+/* --- Batches: several frames with a packet each as one frame. */
+
+/* Take the next entry of a batch from the front of *ITER, which begins as frame->batch: *RET_FRAME is the frame, to be
+ * read with relay_frame_read() (anything but a packet in it is the peer's error). What *ITER becomes shorter by adds up
+ * to the length of the whole. False when there is none left. */
+bool relay_batch_next(struct mqtt_bytes *iter, struct mqtt_bytes *ret_frame);
+/* What a frame of FRAME_LEN bytes takes in a batch, its head included. */
+size_t relay_batch_entry_size(size_t frame_len);
+/* Write that head: the frame goes directly behind. Returns the byte behind. A batch is such entries behind each other.
+ */
+uint8_t *relay_batch_write_head(uint8_t *dst, size_t frame_len);
 
 #endif

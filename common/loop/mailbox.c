@@ -15,6 +15,7 @@
 enum { MAILBOX_MAILS_PER_TURN = 1024 };
 
 struct mailbox {
+    struct loop *loop;
     uv_async_t wake_up;
     struct mail *batch; /* taken and not run yet; loop thread only */
     struct {            /* only under the lock */
@@ -68,6 +69,7 @@ int mailbox_new(struct loop *loop, struct mailbox **ret_mailbox)
         free(m);
         return err_errno(r, "mailbox");
     }
+    m->loop = loop;
     m->wake_up.data = m;
     pthread_mutex_init(&m->_shared.lock, NULL);
     m->_shared.end = &m->_shared.first;
@@ -91,6 +93,11 @@ struct mailbox *mailbox_free(struct mailbox *m)
         ;
     uv_close((uv_handle_t *)&m->wake_up, mailbox_on_closed);
     return NULL;
+}
+
+struct loop *mailbox_loop(const struct mailbox *m)
+{
+    return m->loop;
 }
 
 void mailbox_post(struct mailbox *m, struct mail *mail)

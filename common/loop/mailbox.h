@@ -25,6 +25,8 @@ struct mail {
 int mailbox_new(struct loop *loop, struct mailbox **ret_mailbox);
 /* Loop thread only. Mail still unread is run first; posting afterwards is an error of the caller. */
 struct mailbox *mailbox_free(struct mailbox *m);
+/* The loop that it belongs to. */
+struct loop *mailbox_loop(const struct mailbox *m);
 /* Any thread. Mails of one poster run in the order posted. */
 void mailbox_post(struct mailbox *m, struct mail *mail);
 

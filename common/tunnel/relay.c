@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "err.h"
+#include "mailbox.h"
 #include "relay_internal.h"
 
-/* Says in the metadata that a side knows credit, pieces and endings (proto/mqtt_relay.proto section 1). */
+/* Says in the metadata that a side knows credit, pieces, batches and endings (proto/mqtt_relay.proto section 1). */
 static const char EXTENSION_KEY[] = "mqtt-relay-ext";
 static const char EXTENSION_VALUE[] = "1";
 
@@ -23,7 +24,7 @@ void relay_unref(struct relay *r)
 {
     if (--r->refs > 0)
         return;
-    relay_drop_outbox(r);
+    relay_drop_unsent(r);
     relay_receive_deinit(r);
     free(r->finish_text);
     free(r->end_text);
@@ -35,7 +36,7 @@ void relay_fail(struct relay *r, enum lane_end why, const char *text)
     if (r->is_failed || r->is_ended)
         return;
     r->is_failed = true;
-    relay_drop_outbox(r);
+    relay_drop_unsent(r);
     relay_drop_inbox(r);
     rpc_stream_cancel(r->stream, why == LANE_END_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, text);
 }
@@ -162,7 +163,7 @@ static struct gate_wait *hold(struct lane *l)
 static size_t buffered_bytes(const struct lane *l)
 {
     const struct relay *r = relay_of(l);
-    return r->inbox_bytes + r->join.len + r->outbox_bytes + rpc_stream_queued_bytes(r->stream);
+    return r->inbox_bytes + r->join.len + r->outbox_bytes + r->collected.len + rpc_stream_queued_bytes(r->stream);
 }
 
 static void pause_lane(struct lane *l, bool is_paused)
@@ -189,7 +190,7 @@ static void free_lane(struct lane *l)
     r->is_freed = true;
     gate_close(&r->gate);
     r->stream = rpc_stream_free(r->stream);
-    relay_drop_outbox(r);
+    relay_drop_unsent(r);
     relay_drop_inbox(r);
     relay_unref(r);
 }
@@ -218,6 +219,7 @@ static struct relay *relay_new(const struct lane_cbs *cbs, void *arg)
     r->window = LANE_WINDOW_BYTES;
     r->next_sequence = 1;
     list_init(&r->outbox);
+    relay_collect_init(r);
     relay_receive_init(r);
     set_peer(r, false);
     return r;
@@ -233,6 +235,7 @@ static int open_stream(struct relay *r, const struct relay_open_params *params)
     int result = rpc_stream_open(params->channel, params->mailbox, RELAY_PATH, metadata, 3, &stream_cbs, r, &r->stream);
     if (result < 0)
         return result;
+    r->loop = mailbox_loop(params->mailbox);
     rpc_stream_set_low_mark(r->stream, QUEUE_LOW);
     result = relay_send_establish(r, params->session_id);
     if (result < 0)
@@ -265,6 +268,7 @@ int relay_accept(struct rpc_stream *stream, const struct lane_cbs *cbs, void *ar
     }
     r->is_server = true;
     r->stream = stream;
+    r->loop = mailbox_loop(rpc_stream_mailbox(stream));
     const struct rpc_metadata metadata = {EXTENSION_KEY, EXTENSION_VALUE};
     int result = rpc_stream_accept(stream, &metadata, 1, &stream_cbs, r);
     if (result < 0) {

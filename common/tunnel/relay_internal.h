@@ -1,15 +1,19 @@
 /* What the files of the relay know of a lane.
  *
  *   relay.c          open, accept, end, and the functions of lane.h
- *   relay_send.c     packet -> message or pieces, as the window allows        (sender's half of sections 4 and 5
- *   relay_receive.c  message -> packet, through the gate; credit              receiver's half; of
- * proto/mqtt_relay.proto) relay_join.c     pieces -> one frame relay_scratch.c  the memory in which lists of a packet
- * are rebuilt */
+ *   relay_send.c     packet -> message or pieces, as the window allows        (sender's half of sections 4 and 5)
+ *   relay_collect.c  packets of a turn -> one message                         (section 6)
+ *   relay_receive.c  message -> packets, through the gate; credit             (receiver's half of both)
+ *   relay_join.c     pieces -> one frame
+ *   relay_scratch.c  the memory in which lists of a packet are rebuilt
+ *
+ * Sections are those of proto/mqtt_relay.proto. */
 #ifndef RELAY_INTERNAL_H
 #define RELAY_INTERNAL_H
 
 #include "lane_internal.h"
 #include "list.h"
+#include "loop.h"
 #include "relay.h"
 #include "relay_frame.h"
 #include "rpc_stream.h"
@@ -43,15 +47,16 @@ enum relay_join_result {
 int relay_join_add(struct relay_join *j, uint32_t total_bytes, struct mqtt_bytes data);
 void relay_join_clear(struct relay_join *j);
 
-/* A frame with a packet, received, in its own memory: one of `message` and `copy`. */
+/* A received message with one packet, or with a batch of them. Its memory is one of `message` and `copy`, or, while
+ * relay_on_message() is on the stack, the stream's. */
 struct relay_item {
     struct list link;
     struct rpc_message *message;
-    uint8_t *copy; /* from malloc */
-    struct relay_frame frame;
-    size_t charge;
+    uint8_t *copy;            /* from malloc */
+    struct relay_frame frame; /* the packet that passes, or passes next */
+    size_t charge;            /* of that packet */
+    struct mqtt_bytes rest;   /* entries of a batch behind it, not looked into */
 };
-struct relay_item *relay_item_free(struct relay_item *item);
 
 /* A frame that could not be sent at once. */
 struct relay_outgoing {
@@ -61,10 +66,19 @@ struct relay_outgoing {
     uint8_t bytes[];
 };
 
+/* Packets that leave at the end of the turn. */
+struct relay_collection {
+    struct rpc_message *message; /* NULL: none */
+    size_t len;                  /* of what is in it so far */
+    bool is_batch;
+    struct loop_task task;
+};
+
 /* Owned by the session until lane_free(); REFS keep it in memory while a function of ours is on the stack. */
 struct relay {
     struct lane lane;
     struct rpc_stream *stream;
+    struct loop *loop;
     unsigned refs;
     uint8_t version; /* enum mqtt_version; server: 0 until CONNECT */
     uint8_t family;  /* enum frame_family; server: 0 until ESTABLISH */
@@ -80,7 +94,8 @@ struct relay {
     bool is_end_due;      /* on_end, likewise */
     bool is_ended;
 
-    /* relay_send.c */
+    /* relay_send.c, relay_collect.c */
+    struct relay_collection collected;
     struct list outbox;  /* of struct relay_outgoing */
     size_t outbox_bytes; /* not sent yet */
     int64_t window;      /* what the peer still takes; may be negative by one message */
@@ -90,9 +105,11 @@ struct relay {
 
     /* relay_receive.c */
     struct gate gate;
-    struct list inbox; /* of struct relay_item */
-    size_t inbox_bytes;
-    struct relay_item *current; /* the packet in on_packet, or held; NULL when idle */
+    struct list inbox;          /* of struct relay_item */
+    size_t inbox_bytes;         /* not passed on yet, DIRECT included */
+    struct relay_item *current; /* has the packet in on_packet, or held; NULL when idle */
+    struct relay_item direct;   /* what need not go through the inbox, because nothing waits there */
+    bool is_direct_next;
     struct relay_scratch scratch;
     size_t held_bytes;                      /* charge of whole packets that the session has not consumed */
     uint64_t received_bytes, allowed_bytes; /* since the beginning; extended peers */
@@ -128,10 +145,20 @@ void relay_send_heartbeat(struct relay *r);
 /* Send what waits, as far as window and queue allow; then the end, if that was wanted. */
 void relay_send_on(struct relay *r);
 void relay_add_window(struct relay *r, uint64_t bytes);
-void relay_drop_outbox(struct relay *r);
+/* Packets that have not left: collected, or in the outbox. */
+void relay_drop_unsent(struct relay *r);
 
 int relay_send(struct lane *l, const struct mqtt_packet *packet);
 bool relay_may_send(const struct lane *l);
+
+/* --- relay_collect.c */
+
+void relay_collect_init(struct relay *r);
+/* Send it at the end of the turn, with what else comes until then. The window is charged now. */
+int relay_collect(struct relay *r, const struct packet_frame *f);
+/* Send what is collected now: something else follows it. */
+void relay_flush(struct relay *r);
+void relay_collect_drop(struct relay *r);
 
 /* --- relay_receive.c */
 

@@ -1,6 +1,7 @@
 /* Messages of the stream -> packets.
  *
- *   relay_on_message() --packet, or last piece--> inbox --gate--> on_packet      (may be held; what follows waits here)
+ *   relay_on_message() --packet, batch, or last piece--> inbox --gate--> on_packet    (may be held; what follows waits)
+ *          |                '-- nothing waits: in place, where the stream has it --'
  *          '--credit, control: at once, whatever waits
  *
  * The stream itself is never held: credit for the other direction comes through it, and two full directions would wait
@@ -11,14 +12,19 @@
 
 #include "relay_internal.h"
 
-struct relay_item *relay_item_free(struct relay_item *item)
+static void item_free(struct relay *r, struct relay_item *item)
 {
-    if (!item)
-        return NULL;
     rpc_message_free(item->message);
     free(item->copy);
-    free(item);
-    return NULL;
+    if (item == &r->direct)
+        r->direct = (struct relay_item){.message = NULL};
+    else
+        free(item);
+}
+
+static bool is_packet(const struct relay_frame *frame)
+{
+    return frame->kind == RELAY_FRAME_PACKET_V3 || frame->kind == RELAY_FRAME_PACKET_V5;
 }
 
 /* --- Credit */
@@ -51,8 +57,9 @@ void relay_update_credit(struct relay *r)
 
 static void release_current(struct relay *r)
 {
-    r->current = relay_item_free(r->current);
-    relay_scratch_give_back(&r->scratch);
+    if (r->current)
+        item_free(r, r->current);
+    r->current = NULL;
 }
 
 static int decode(struct relay *r, struct mqtt_packet *ret_packet, struct mqtt_fault *ret_fault)
@@ -60,14 +67,15 @@ static int decode(struct relay *r, struct mqtt_packet *ret_packet, struct mqtt_f
     const struct relay_frame *frame = &r->current->frame;
     size_t size = 0;
     for (;;) {
-        if (!relay_scratch_take(&r->scratch, size)) {
+        if (r->scratch.size < size)
+            relay_scratch_give_back(&r->scratch);
+        if (!r->scratch.bytes && !relay_scratch_take(&r->scratch, size)) {
             *ret_fault = (struct mqtt_fault){.text = "out of memory"};
             return CONVERT_REFUSED;
         }
         int result = relay_frame_packet(frame, r->version, r->scratch.bytes, r->scratch.size, ret_packet, ret_fault);
         if (result != CONVERT_SCRATCH)
             return result;
-        relay_scratch_give_back(&r->scratch);
         size = frame_scratch_bytes(frame->message.len);
     }
 }
@@ -104,24 +112,65 @@ static enum gate_answer pass_packet(struct relay *r)
     return r->lane.cbs->on_packet(&r->lane, &packet, r->lane.arg);
 }
 
+/* The item of the packet that passes next becomes the current one. False: nothing waits. */
+static bool take_item(struct relay *r)
+{
+    if (r->current && r->current->rest.len > 0)
+        return true;
+    release_current(r);
+    if (r->is_direct_next) {
+        r->is_direct_next = false;
+        r->current = &r->direct;
+        return true;
+    }
+    struct list *first = list_first(&r->inbox);
+    if (!first)
+        return false;
+    r->current = list_entry(first, struct relay_item, link);
+    list_del(first);
+    return true;
+}
+
+/* The next packet of ITEM goes into its frame. NULL, or what is wrong with it. */
+static const char *take_packet(struct relay_item *item)
+{
+    if (item->rest.len == 0)
+        return NULL; /* a message with one packet: there already */
+    struct mqtt_bytes entry;
+    struct mqtt_fault fault;
+    uint32_t before = item->rest.len;
+    if (!relay_batch_next(&item->rest, &entry))
+        return "a batch that is not well-formed";
+    item->charge = before - item->rest.len;
+    if (relay_frame_read(entry.ptr, entry.len, &item->frame, &fault) != CONVERT_OK)
+        return fault.text;
+    return is_packet(&item->frame) ? NULL : "an entry of a batch that is no packet";
+}
+
+static enum gate_answer pass_item(struct relay *r)
+{
+    const char *wrong = take_packet(r->current);
+    r->inbox_bytes -= r->current->charge;
+    if (!wrong)
+        return pass_packet(r);
+    relay_fail(r, LANE_END_PROTOCOL, wrong);
+    return GATE_PASS;
+}
+
 static void pass_end(struct relay *r)
 {
     r->is_end_due = false;
     r->is_ended = true;
-    relay_drop_outbox(r);
+    relay_drop_unsent(r);
     relay_drop_inbox(r);
     r->lane.cbs->on_end(&r->lane, r->end_why, r->end_text ? r->end_text : "", r->lane.arg);
 }
 
 static enum gate_answer pass_next(struct relay *r)
 {
-    struct list *first = list_first(&r->inbox);
-    if (first) {
-        r->current = list_entry(first, struct relay_item, link);
-        list_del(first);
-        r->inbox_bytes -= r->current->charge;
-        return pass_packet(r);
-    }
+    if (take_item(r))
+        return pass_item(r);
+    relay_scratch_give_back(&r->scratch);
     if (r->is_finished_due) {
         r->is_finished_due = false;
         if (r->lane.cbs->on_finished)
@@ -139,7 +188,6 @@ static enum gate_answer pass_next(struct relay *r)
 static enum gate_answer next(void *arg)
 {
     struct relay *r = arg;
-    release_current(r);
     relay_ref(r); /* the session may free it */
     enum gate_answer answer = pass_next(r);
     if (r->is_freed)
@@ -163,8 +211,11 @@ void relay_drop_inbox(struct relay *r)
     struct list *first;
     while ((first = list_first(&r->inbox))) {
         list_del(first);
-        relay_item_free(list_entry(first, struct relay_item, link));
+        item_free(r, list_entry(first, struct relay_item, link));
     }
+    r->is_direct_next = false;
+    if (r->current)
+        r->current->rest.len = 0;
     r->inbox_bytes = 0;
     relay_join_clear(&r->join);
 }
@@ -180,11 +231,12 @@ void relay_receive_deinit(struct relay *r)
 {
     relay_drop_inbox(r);
     release_current(r);
+    relay_scratch_give_back(&r->scratch);
 }
 
 /* --- From the peer */
 
-/* A packet or piece of N bytes may come now, and is charged. */
+/* A packet, piece or batch of N bytes may come now, and is charged. */
 static bool charge(struct relay *r, size_t n)
 {
     if (r->family == 0) {
@@ -201,26 +253,49 @@ static bool charge(struct relay *r, size_t n)
     return true;
 }
 
-/* A whole packet has come. Takes MESSAGE and COPY, one of which is NULL. */
-static void put_into_inbox(struct relay *r, const struct relay_frame *frame, struct rpc_message *message, uint8_t *copy,
-                           size_t n)
+/* N bytes with whole packets have come. */
+static void put_into_item(struct relay *r, struct relay_item *item, const struct relay_frame *frame, size_t n)
 {
-    struct relay_item *item = malloc(sizeof(*item));
-    if (!item) {
-        rpc_message_free(message);
-        free(copy);
-        relay_fail(r, LANE_END_LIMIT, "out of memory");
-        return;
-    }
-    *item = (struct relay_item){.message = message, .copy = copy, .frame = *frame, .charge = n};
-    list_add_tail(&r->inbox, &item->link);
+    *item = (struct relay_item){.frame = *frame};
+    if (frame->kind == RELAY_FRAME_BATCH)
+        item->rest = frame->batch;
+    else
+        item->charge = n;
     r->inbox_bytes += n;
     r->held_bytes += n;
 }
 
+/* The same, to wait. Takes COPY, into which FRAME points. */
+static void put_into_inbox(struct relay *r, const struct relay_frame *frame, uint8_t *copy, size_t n)
+{
+    struct relay_item *item = malloc(sizeof(*item));
+    if (!item) {
+        free(copy);
+        relay_fail(r, LANE_END_LIMIT, "out of memory");
+        return;
+    }
+    put_into_item(r, item, frame, n);
+    item->copy = copy;
+    list_add_tail(&r->inbox, &item->link);
+}
+
+static void copy_into_inbox(struct relay *r, struct relay_frame *frame, const uint8_t *bytes, size_t n)
+{
+    struct mqtt_bytes *content = frame->kind == RELAY_FRAME_BATCH ? &frame->batch : &frame->message;
+    size_t offset = (size_t)(content->ptr - bytes);
+    uint8_t *copy = malloc(n);
+    if (!copy) {
+        relay_fail(r, LANE_END_LIMIT, "out of memory");
+        return;
+    }
+    memcpy(copy, bytes, n);
+    content->ptr = copy + offset;
+    put_into_inbox(r, frame, copy, n);
+}
+
 /* The message stays in libgrpc's memory for the moment in which it passes. What has to wait is copied out: a small
  * message would keep a whole read chunk of 8 or 64 KiB. */
-static void receive_packet(struct relay *r, struct relay_frame *frame, const uint8_t *bytes, size_t n)
+static void receive_packets(struct relay *r, struct relay_frame *frame, const uint8_t *bytes, size_t n)
 {
     if (!charge(r, n))
         return;
@@ -228,19 +303,27 @@ static void receive_packet(struct relay *r, struct relay_frame *frame, const uin
         relay_fail(r, LANE_END_PROTOCOL, "a packet between the pieces of another");
         return;
     }
-    if (!gate_is_held(&r->gate)) {
-        put_into_inbox(r, frame, rpc_stream_take(r->stream), NULL, n);
+    if (r->current || !list_is_empty(&r->inbox)) {
+        copy_into_inbox(r, frame, bytes, n);
         return;
     }
-    size_t offset = (size_t)(frame->message.ptr - bytes);
-    uint8_t *copy = malloc(n);
-    if (!copy) {
-        relay_fail(r, LANE_END_LIMIT, "out of memory");
-        return;
-    }
-    memcpy(copy, bytes, n);
-    frame->message.ptr = copy + offset;
-    put_into_inbox(r, frame, NULL, copy, n);
+    put_into_item(r, &r->direct, frame, n);
+    r->is_direct_next = true;
+}
+
+static void receive_batch(struct relay *r, struct relay_frame *frame, const uint8_t *bytes, size_t n)
+{
+    if (r->lane.peer.is_extended)
+        receive_packets(r, frame, bytes, n);
+    else
+        relay_fail(r, LANE_END_PROTOCOL, "a batch from a peer that has not announced them");
+}
+
+/* The session holds a packet that is still where the stream has it. */
+static void keep_direct(struct relay *r)
+{
+    if (r->current == &r->direct && !r->direct.message)
+        r->direct.message = rpc_stream_take(r->stream);
 }
 
 static void receive_joined(struct relay *r)
@@ -252,14 +335,14 @@ static void receive_joined(struct relay *r)
     const char *wrong = NULL;
     if (relay_frame_read(done.bytes, done.len, &frame, &fault) != CONVERT_OK)
         wrong = fault.text;
-    else if (frame.kind != RELAY_FRAME_PACKET_V3 && frame.kind != RELAY_FRAME_PACKET_V5)
+    else if (!is_packet(&frame))
         wrong = "the pieces make no packet";
     if (wrong) {
         free(done.bytes);
         relay_fail(r, LANE_END_PROTOCOL, wrong);
         return;
     }
-    put_into_inbox(r, &frame, NULL, done.bytes, done.len);
+    put_into_inbox(r, &frame, done.bytes, done.len);
 }
 
 static void receive_piece(struct relay *r, const struct relay_frame *frame, size_t n)
@@ -328,7 +411,10 @@ static void receive_frame(struct relay *r, struct relay_frame *frame, const uint
     switch ((enum relay_frame_kind)frame->kind) {
     case RELAY_FRAME_PACKET_V3:
     case RELAY_FRAME_PACKET_V5:
-        receive_packet(r, frame, bytes, n);
+        receive_packets(r, frame, bytes, n);
+        break;
+    case RELAY_FRAME_BATCH:
+        receive_batch(r, frame, bytes, n);
         break;
     case RELAY_FRAME_PIECE:
         receive_piece(r, frame, n);
@@ -376,6 +462,8 @@ enum gate_answer relay_on_message(struct rpc_stream *s, const uint8_t *bytes, si
     receive_message(r, bytes, n);
     if (!r->is_freed)
         relay_deliver(r);
+    if (!r->is_freed)
+        keep_direct(r);
     bool has_waiting = r->inbox_bytes > 0 || r->join.len > 0;
     if (!r->is_freed && has_waiting && r->lane.cbs->on_progress)
         r->lane.cbs->on_progress(&r->lane, r->lane.arg);

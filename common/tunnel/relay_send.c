@@ -1,6 +1,6 @@
 /* Packet -> messages of the stream.
  *
- *   relay_send() --fits--> rpc_message ------------------------------------> stream
+ *   relay_send() --fits--> rpc_message (extended peer: relay_collect()) ----> stream
  *        '------ else ---> outbox --relay_send_on()--> whole or in pieces --> stream
  *                                     ^ credit, on_drain, on_open
  *
@@ -83,7 +83,7 @@ int relay_send(struct lane *l, const struct mqtt_packet *packet)
         return LANE_TOO_LARGE;
     int result;
     if (may_leave_now(r, n)) {
-        result = send_frame_now(r, &f);
+        result = l->peer.is_extended ? relay_collect(r, &f) : send_frame_now(r, &f);
     } else {
         result = put_into_outbox(r, &f);
         relay_send_on(r);
@@ -98,7 +98,8 @@ bool relay_may_send(const struct lane *l)
     const struct relay *r = relay_of(l);
     if (is_over(r) || is_deaf(r))
         return true; /* it is dropped: no reason to stop anybody */
-    return r->is_open && list_is_empty(&r->outbox) && has_window(r) && rpc_stream_queued_bytes(r->stream) < QUEUE_HIGH;
+    return r->is_open && list_is_empty(&r->outbox) && has_window(r) &&
+           r->collected.len + rpc_stream_queued_bytes(r->stream) < QUEUE_HIGH;
 }
 
 /* --- The outbox */
@@ -109,12 +110,18 @@ static void outgoing_done(struct relay *r, struct relay_outgoing *o)
     free(o);
 }
 
-void relay_drop_outbox(struct relay *r)
+static void drop_outbox(struct relay *r)
 {
     struct list *first;
     while ((first = list_first(&r->outbox)))
         outgoing_done(r, list_entry(first, struct relay_outgoing, link));
     r->outbox_bytes = 0;
+}
+
+void relay_drop_unsent(struct relay *r)
+{
+    relay_collect_drop(r);
+    drop_outbox(r);
 }
 
 /* The next message made of O; *RET_DATA: how far it takes it. NULL if memory is short. */
@@ -149,6 +156,7 @@ static bool send_one(struct relay *r, struct relay_outgoing *o)
     struct rpc_message *m = is_whole ? whole(o) : next_piece(r, o, &data);
     if (!m)
         return false;
+    relay_flush(r);
     send_charged(r, m, rpc_message_length(m));
     o->sent += data;
     r->outbox_bytes -= data;
@@ -169,6 +177,7 @@ static void send_end(struct relay *r)
         [LANE_END_LOST] = RPC_UNAVAILABLE,
     };
     r->is_finish_sent = true;
+    relay_flush(r);
     if (r->is_server)
         rpc_stream_finish(r->stream, statuses[r->finish_why], r->finish_text);
     else
@@ -187,7 +196,7 @@ void relay_send_on(struct relay *r)
         }
     }
     if (is_deaf(r))
-        relay_drop_outbox(r);
+        drop_outbox(r);
     if (r->is_finishing && !r->is_finish_sent && list_is_empty(&r->outbox))
         send_end(r);
 }
@@ -225,6 +234,7 @@ void relay_send_credit(struct relay *r, uint64_t bytes)
     }
     uint8_t *start = rpc_message_bytes(m);
     rpc_message_set_length(m, (size_t)(relay_frame_write_credit(start, relay_direction_of(r), bytes) - start));
+    relay_flush(r);
     rpc_stream_send(r->stream, m);
 }
 

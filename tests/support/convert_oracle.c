@@ -69,6 +69,11 @@ static bool has_nul(const ProtobufCMessage *m)
     return false;
 }
 
+static bool is_packet(const struct relay_frame *frame)
+{
+    return frame->kind == RELAY_FRAME_PACKET_V3 || frame->kind == RELAY_FRAME_PACKET_V5;
+}
+
 static int refuse(struct oracle *o, const char *text)
 {
     o->fault = (struct mqtt_fault){MQTT_REASON_PROTOCOL_ERROR, text};
@@ -93,8 +98,28 @@ static void read_control(struct oracle *o, const Mqtt__SessionControl *control)
     o->frame.client_id = (struct mqtt_bytes){(const uint8_t *)control->client_id, (uint32_t)strlen(control->client_id)};
 }
 
-static int read_extension(struct oracle *o, const Mqtt__MqttStreamMessage *m)
+static int read_message(struct oracle *o, const Mqtt__MqttStreamMessage *m, uint8_t session_version);
+
+/* Every entry has to be a packet. */
+static int read_batch(struct oracle *o, const Mqtt__MqttStreamMessage *m, uint8_t session_version)
 {
+    o->frame.kind = RELAY_FRAME_BATCH;
+    for (size_t i = 0; i < m->n_batch; i++) {
+        struct oracle entry = {0};
+        int r = read_message(&entry, m->batch[i], session_version);
+        free(entry.scratch);
+        if (r != CONVERT_OK)
+            return refuse(o, entry.fault.text);
+        if (!is_packet(&entry.frame))
+            return refuse(o, "oracle: an entry of a batch without packet");
+    }
+    return CONVERT_OK;
+}
+
+static int read_extension(struct oracle *o, const Mqtt__MqttStreamMessage *m, uint8_t session_version)
+{
+    if (m->n_batch > 0)
+        return read_batch(o, m, session_version);
     o->frame.kind = m->credit ? RELAY_FRAME_CREDIT : m->piece ? RELAY_FRAME_PIECE : RELAY_FRAME_EMPTY;
     if (o->frame.kind == RELAY_FRAME_CREDIT)
         o->frame.credit_bytes = m->credit;
@@ -107,16 +132,11 @@ static int read_extension(struct oracle *o, const Mqtt__MqttStreamMessage *m)
     return CONVERT_OK;
 }
 
-int oracle_read(struct oracle *o, const void *bytes, size_t len, uint8_t session_version)
+static int read_message(struct oracle *o, const Mqtt__MqttStreamMessage *m, uint8_t session_version)
 {
-    *o = (struct oracle){0};
-    Mqtt__MqttStreamMessage *m = mqtt__mqtt_stream_message__unpack(&block_allocator, len, bytes);
-    if (!m)
-        return refuse(o, "oracle: protobuf-c refuses it");
-    o->message = m;
     o->frame.sequence = m->sequence_id;
     o->frame.direction = (int32_t)m->direction;
-    if ((m->payload_case != 0) + (m->credit != 0) + (m->piece != NULL) > 1)
+    if ((m->payload_case != 0) + (m->credit != 0) + (m->piece != NULL) + (m->n_batch > 0) > 1)
         return refuse(o, "oracle: two things at once");
     switch (m->payload_case) {
     case MQTT__MQTT_STREAM_MESSAGE__PAYLOAD_MQTT_V3_PACKET:
@@ -130,8 +150,15 @@ int oracle_read(struct oracle *o, const void *bytes, size_t len, uint8_t session
         return CONVERT_OK;
     case MQTT__MQTT_STREAM_MESSAGE__PAYLOAD__NOT_SET:
     default:
-        return read_extension(o, m);
+        return read_extension(o, m, session_version);
     }
+}
+
+int oracle_read(struct oracle *o, const void *bytes, size_t len, uint8_t session_version)
+{
+    *o = (struct oracle){0};
+    o->message = mqtt__mqtt_stream_message__unpack(&block_allocator, len, bytes);
+    return o->message ? read_message(o, o->message, session_version) : refuse(o, "oracle: protobuf-c refuses it");
 }
 
 void oracle_free(struct oracle *o)
@@ -165,9 +192,21 @@ uint8_t *oracle_write(const struct mqtt_packet *packet, uint64_t sequence, enum 
     return bytes;
 }
 
-static bool is_packet(const struct relay_frame *frame)
+static int by_hand_read_batch(struct by_hand *h, uint8_t session_version)
 {
-    return frame->kind == RELAY_FRAME_PACKET_V3 || frame->kind == RELAY_FRAME_PACKET_V5;
+    struct mqtt_bytes iter = h->frame.batch, frame;
+    while (relay_batch_next(&iter, &frame)) {
+        struct by_hand entry;
+        int r = by_hand_read(&entry, frame.ptr, frame.len, session_version);
+        bool is_wrong = r == CONVERT_OK && !is_packet(&entry.frame);
+        if (r != CONVERT_OK || is_wrong) {
+            h->fault = is_wrong ? (struct mqtt_fault){.text = "an entry without packet"} : entry.fault;
+            by_hand_free(&entry);
+            return CONVERT_REFUSED;
+        }
+        by_hand_free(&entry);
+    }
+    return CONVERT_OK;
 }
 
 int by_hand_read(struct by_hand *h, const void *bytes, size_t len, uint8_t session_version)
@@ -176,6 +215,8 @@ int by_hand_read(struct by_hand *h, const void *bytes, size_t len, uint8_t sessi
     if (len > 0)
         memcpy(h->bytes, bytes, len);
     int r = relay_frame_read(h->bytes, len, &h->frame, &h->fault);
+    if (r == CONVERT_OK && h->frame.kind == RELAY_FRAME_BATCH)
+        return by_hand_read_batch(h, session_version);
     if (r != CONVERT_OK || !is_packet(&h->frame))
         return r;
     size_t scratch_bytes = frame_scratch_bytes(h->frame.message.len);
@@ -212,6 +253,7 @@ static bool frames_are_equal(const struct relay_frame *by_hand, const struct rel
     case RELAY_FRAME_EMPTY:
     case RELAY_FRAME_PACKET_V3:
     case RELAY_FRAME_PACKET_V5:
+    case RELAY_FRAME_BATCH: /* compare_batch() looks into it */
         return true;
     case RELAY_FRAME_ESTABLISH_V3:
     case RELAY_FRAME_ESTABLISH_V5:
@@ -253,6 +295,27 @@ static int compare_written(const struct mqtt_packet *packet, uint64_t sequence, 
                           : differ(is_equal ? "not the same packet when read again" : "written bytes differ", "", "");
 }
 
+/* The same entries in the same order, each the same in both forms. */
+static int compare_batch(const struct by_hand *h, const struct oracle *o, uint8_t session_version)
+{
+    struct mqtt_bytes iter = h->frame.batch, frame;
+    size_t n = 0;
+    bool is_equal = true;
+    for (; is_equal && relay_batch_next(&iter, &frame); n++) {
+        struct by_hand by_hand;
+        struct oracle by_oracle = {0};
+        if (n == o->message->n_batch || oracle_compare(frame.ptr, frame.len, session_version) != CONVERT_OK)
+            return differ("entries of a batch differ", NULL, NULL);
+        by_hand_read(&by_hand, frame.ptr, frame.len, session_version);
+        read_message(&by_oracle, o->message->batch[n], session_version);
+        is_equal =
+            frames_are_equal(&by_hand.frame, &by_oracle.frame) && mqtt_packet_equal(&by_hand.packet, &by_oracle.packet);
+        free(by_oracle.scratch);
+        by_hand_free(&by_hand);
+    }
+    return is_equal && n == o->message->n_batch ? CONVERT_OK : differ("batches differ", NULL, NULL);
+}
+
 int oracle_compare(const void *bytes, size_t len, uint8_t session_version)
 {
     struct oracle o;
@@ -264,6 +327,8 @@ int oracle_compare(const void *bytes, size_t len, uint8_t session_version)
         r = differ("verdicts differ", h.fault.text, o.fault.text);
     else if (r == CONVERT_OK && !frames_are_equal(&h.frame, &o.frame))
         r = differ("envelopes differ", relay_frame_kind_name(h.frame.kind), relay_frame_kind_name(o.frame.kind));
+    else if (r == CONVERT_OK && h.frame.kind == RELAY_FRAME_BATCH)
+        r = compare_batch(&h, &o, session_version);
     else if (r == CONVERT_OK && is_packet(&h.frame) && !mqtt_packet_equal(&h.packet, &o.packet))
         r = differ("packets differ", mqtt_type_name(h.packet.type), mqtt_type_name(o.packet.type));
     else if (r == CONVERT_OK && is_packet(&h.frame))

@@ -194,6 +194,74 @@ START_TEST(both_forms_agree_about_bytes_without_meaning)
 }
 END_TEST
 
+/* Up to N packets of VERSION as a batch, in new memory; *RET_LEN: without the byte of room behind. */
+static uint8_t *write_batch(struct packet_gen *g, uint8_t version, unsigned n, size_t *ret_len)
+{
+    uint8_t *batch = malloc(1);
+    size_t len = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct mqtt_packet packet;
+        size_t frame_len;
+        packet_gen_next(g, version, &packet);
+        uint8_t *frame = write_by_hand(&packet, i, &frame_len);
+        uint8_t *longer = realloc(batch, len + relay_batch_entry_size(frame_len) + 1);
+        ck_assert_ptr_nonnull(longer);
+        batch = longer;
+        uint8_t *dst = relay_batch_write_head(batch + len, frame_len);
+        memcpy(dst, frame, frame_len);
+        ck_assert_uint_eq(dst + frame_len - (batch + len), relay_batch_entry_size(frame_len));
+        len += relay_batch_entry_size(frame_len);
+        free(frame);
+    }
+    *ret_len = len;
+    return batch;
+}
+
+START_TEST(both_forms_agree_about_batches)
+{
+    struct packet_gen g;
+    packet_gen_init(&g, 31415);
+    for (unsigned i = 0; i < 300; i++) {
+        uint8_t version = versions[i % 3];
+        size_t len;
+        uint8_t *batch = write_batch(&g, version, 1 + i % 5, &len);
+        ck_assert_int_eq(oracle_compare(batch, len, version), CONVERT_OK);
+        struct oracle o;
+        oracle_read(&o, batch, len, version);
+        ck_assert_uint_eq(o.message->n_batch, 1 + i % 5);
+        ck_assert_uint_eq(mqtt__mqtt_stream_message__get_packed_size(o.message), len);
+        uint8_t *again = malloc(len);
+        mqtt__mqtt_stream_message__pack(o.message, again);
+        ck_assert_mem_eq(again, batch, len);
+        free(again);
+        oracle_free(&o);
+        free(batch);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+START_TEST(both_forms_agree_about_damaged_batches)
+{
+    struct packet_gen g;
+    packet_gen_init(&g, 27182);
+    for (unsigned i = 0; i < 400; i++) {
+        uint8_t version = versions[i % 3];
+        size_t len;
+        uint8_t *batch = write_batch(&g, version, 1 + i % 4, &len);
+        for (unsigned k = 0; k < 20 && len > 0 && len < 4096; k++) {
+            uint8_t *longer = realloc(batch, len + 1);
+            ck_assert_ptr_nonnull(longer);
+            batch = longer;
+            len = mutate(&g, batch, len);
+            ck_assert_int_ge(oracle_compare(batch, len, version), 0);
+        }
+        free(batch);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     TCase *t;
@@ -204,6 +272,8 @@ static Suite *suite(void)
     tcase_add_test(t, both_forms_agree_about_frames_put_behind_each_other);
     tcase_add_loop_test(t, both_forms_agree_about_fields_that_come_twice, 0, TEST_COUNT(versions));
     tcase_add_test(t, both_forms_agree_about_bytes_without_meaning);
+    tcase_add_test(t, both_forms_agree_about_batches);
+    tcase_add_test(t, both_forms_agree_about_damaged_batches);
     return s;
 }
 

@@ -231,6 +231,7 @@ static const struct mqtt_convert_frame bad_frames[] = {
     {.kind = MQTT_CONVERT_FRAME_OTHER_CONTROL},
     {.kind = MQTT_CONVERT_FRAME_CREDIT},
     {.kind = MQTT_CONVERT_FRAME_PIECE},
+    {.kind = MQTT_CONVERT_FRAME_BATCH},
     {.kind = MQTT_CONVERT_FRAME_PIECE, .bytes = {(const uint8_t *)"x", 1}, .number = UINT64_C(1) << 32},
     {.kind = MQTT_CONVERT_FRAME_ESTABLISH_V3, .bytes = {(const uint8_t *)"x", UINT32_MAX}},
 };
@@ -266,10 +267,34 @@ START_TEST(a_packet_travels_in_a_frame)
 }
 END_TEST
 
+START_TEST(frames_travel_in_a_batch)
+{
+    static const uint8_t first[] = {0x10, 1, 0x22, 2, 0x62, 0}, second[] = {0x10, 2, 0x22, 2, 0x62, 0};
+    struct mqtt_convert_frame entry = {.kind = MQTT_CONVERT_FRAME_BATCH, .bytes = {first, sizeof(first)}}, batch;
+    struct mqtt_fault fault;
+    struct mqtt_bytes frame;
+    uint8_t out[64];
+    size_t len, second_len;
+    ck_assert_int_eq(mqtt_convert_write_frame(&entry, out, sizeof(out), &len, &fault), MQTT_CONVERT_OK);
+    entry.bytes.ptr = second;
+    ck_assert_int_eq(mqtt_convert_write_frame(&entry, out + len, sizeof(out) - len, &second_len, &fault),
+                     MQTT_CONVERT_OK);
+    ck_assert_int_eq(mqtt_convert_read_frame(out, len + second_len, &batch, &fault), MQTT_CONVERT_OK);
+    ck_assert_int_eq(batch.kind, MQTT_CONVERT_FRAME_BATCH);
+    ck_assert(mqtt_convert_batch_next(&batch.bytes, &frame));
+    ck_assert_uint_eq(frame.len, sizeof(first));
+    ck_assert_mem_eq(frame.ptr, first, sizeof(first));
+    ck_assert(mqtt_convert_batch_next(&batch.bytes, &frame));
+    ck_assert_mem_eq(frame.ptr, second, sizeof(second));
+    ck_assert(!mqtt_convert_batch_next(&batch.bytes, &frame));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     TCase *t;
     Suite *s = test_suite("convert", &t);
+    tcase_add_test(t, frames_travel_in_a_batch);
     tcase_add_loop_test(t, bytes_become_the_message_in_one_call, 0, (int)golden_count);
     tcase_add_loop_test(t, the_message_becomes_the_bytes_in_one_call, 0, (int)golden_count);
     tcase_add_loop_test(t, a_packet_cut_anywhere_takes_nothing_and_asks_for_more, 0, (int)golden_count);

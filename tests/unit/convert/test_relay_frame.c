@@ -127,6 +127,51 @@ START_TEST(no_envelope_is_longer_than_the_overhead)
 }
 END_TEST
 
+/* What is shorter by each step adds up to the whole. */
+START_TEST(a_batch_is_its_entries_in_order)
+{
+    static const char *const rows[] = {
+        "B206 06 10 07 22 02 62 00 B206 04 10 08 18 01 B206 00",
+        "3A 01'x' B206 06 10 07 22 02 62 00 AA1F 00 B206 04 10 08 18 01 B206 00 AA1F 02 00 00",
+    };
+    static const char *const entries[] = {"10 07 22 02 62 00", "10 08 18 01", ""};
+    struct relay_frame frame;
+    struct mqtt_fault fault;
+    struct mqtt_bytes entry;
+    uint8_t *bytes;
+    ck_assert_int_eq(read_hex(rows[_i], &bytes, &frame, &fault), CONVERT_OK);
+    ck_assert_int_eq(frame.kind, RELAY_FRAME_BATCH);
+    struct mqtt_bytes iter = frame.batch;
+    for (unsigned i = 0; i < TEST_COUNT(entries); i++) {
+        uint8_t expected[GOLDEN_MAX];
+        size_t n = golden_bytes(entries[i], expected, sizeof(expected));
+        ck_assert(relay_batch_next(&iter, &entry));
+        ck_assert_uint_eq(entry.len, n);
+        ck_assert(n == 0 || memcmp(entry.ptr, expected, n) == 0);
+        ck_assert_ptr_eq(iter.ptr + iter.len, frame.batch.ptr + frame.batch.len);
+    }
+    ck_assert_uint_eq(iter.len, 0);
+    ck_assert(!relay_batch_next(&iter, &entry));
+    free(bytes);
+}
+END_TEST
+
+START_TEST(the_head_of_an_entry_is_tag_and_length)
+{
+    static const struct {
+        size_t len;
+        const char *hex;
+    } rows[] = {{0, "B206 00"}, {127, "B206 7F"}, {128, "B206 8001"}, {16000, "B206 807D"}};
+    for (unsigned i = 0; i < TEST_COUNT(rows); i++) {
+        uint8_t got[8], expected[8];
+        size_t n = golden_bytes(rows[i].hex, expected, sizeof(expected));
+        ck_assert_uint_eq(relay_batch_write_head(got, rows[i].len) - got, n);
+        ck_assert_mem_eq(got, expected, n);
+        ck_assert_uint_eq(relay_batch_entry_size(rows[i].len), n + rows[i].len);
+    }
+}
+END_TEST
+
 static const struct {
     const char *what;
     const char *hex;
@@ -167,6 +212,14 @@ static const struct {
     {"packet and piece", "22 02 62 00 AA06 03 12 01'x'", "two things"},
     {"control and credit", "9203 00 A006 01", "two things"},
     {"credit and piece", "A006 01 AA06 03 12 01'x'", "two things"},
+    {"batch and packet", "B206 06 10 01 22 02 62 00 22 02 62 00", "two things"},
+    {"batch and control", "9203 00 B206 06 10 01 22 02 62 00", "two things"},
+    {"batch and credit", "B206 06 10 01 22 02 62 00 A006 01", "two things"},
+    {"batch and piece", "AA06 03 12 01'x' B206 00", "two things"},
+    {"a batch that is a number", "B006 01", "not well-formed"},
+    {"an entry longer than the batch", "B206 07 10 01 22 02 62 00", "not well-formed"},
+    {"a second entry longer than the batch", "B206 04 22 02 62 00 B206 05 22 02 62 00", "not well-formed"},
+    {"a batch that ends in the head of an entry", "B206 04 22 02 62 00 B206", "not well-formed"},
     {"a piece without data", "AA06 00", "without data"},
     {"a first piece without data", "AA06 02 08 07", "without data"},
     {"a piece that is a number", "A806 01", "not well-formed"},
@@ -223,6 +276,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, golden_bytes_are_read_as_controls, 0, TEST_COUNT(control_rows));
     tcase_add_test(t, credit_is_a_number_and_a_direction);
     tcase_add_loop_test(t, pieces_hold_their_data_and_the_first_the_total, 0, TEST_COUNT(piece_rows));
+    tcase_add_loop_test(t, a_batch_is_its_entries_in_order, 0, 2);
+    tcase_add_test(t, the_head_of_an_entry_is_tag_and_length);
     tcase_add_test(t, no_envelope_is_longer_than_the_overhead);
     tcase_add_loop_test(t, what_is_not_known_is_ignored, 0, TEST_COUNT(odd_rows));
     tcase_add_loop_test(t, what_is_no_envelope_is_refused_with_a_reason, 0, TEST_COUNT(refusal_rows));

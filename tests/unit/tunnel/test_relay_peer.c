@@ -18,6 +18,8 @@ struct raw {
     unsigned n_headers, n_half_closes, n_ends;
     int status;
     char text[600];
+    unsigned n_packets; /* by themselves and in batches */
+    uint64_t last_sequence;
     unsigned n;
     struct relay_frame seen[MAX_SEEN]; /* kind, direction and sequence only: the bytes are gone */
     size_t length[MAX_SEEN];
@@ -37,6 +39,28 @@ static void raw_on_headers(struct rpc_stream *s, void *arg)
     loop_stop(rig.loop);
 }
 
+static bool is_packet(const struct relay_frame *frame)
+{
+    return frame->kind == RELAY_FRAME_PACKET_V3 || frame->kind == RELAY_FRAME_PACKET_V5;
+}
+
+/* Packets in a batch, which are as section 6 has it, in the order in which they were sent. */
+static unsigned count_batch(const struct relay_frame *batch)
+{
+    struct relay_frame frame;
+    struct mqtt_fault fault;
+    struct mqtt_bytes iter = batch->batch, entry;
+    unsigned count = 0;
+    for (; relay_batch_next(&iter, &entry); count++) {
+        ck_assert_int_eq(relay_frame_read(entry.ptr, entry.len, &frame, &fault), CONVERT_OK);
+        ck_assert(is_packet(&frame));
+        ck_assert_uint_gt(frame.sequence, raw.last_sequence);
+        raw.last_sequence = frame.sequence;
+    }
+    ck_assert_uint_ge(count, 2);
+    return count;
+}
+
 static enum gate_answer raw_on_message(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg)
 {
     struct mqtt_fault fault;
@@ -45,13 +69,15 @@ static enum gate_answer raw_on_message(struct rpc_stream *s, const uint8_t *byte
     ck_assert_uint_lt(raw.n, MAX_SEEN);
     struct relay_frame *frame = &raw.seen[raw.n];
     ck_assert_int_eq(relay_frame_read(bytes, n, frame, &fault), CONVERT_OK);
-    if (frame->kind == RELAY_FRAME_PACKET_V3 || frame->kind == RELAY_FRAME_PACKET_V5) {
+    if (is_packet(frame)) {
         uint8_t version = frame->kind == RELAY_FRAME_PACKET_V5 ? MQTT_V5 : raw.v3_version;
         ck_assert_int_eq(relay_frame_packet(frame, version, scratch, sizeof(scratch), &packet, &fault), CONVERT_OK);
         raw.packet_type[raw.n] = packet.type;
+        raw.last_sequence = frame->sequence;
     } else if (frame->kind == RELAY_FRAME_ESTABLISH_V3 || frame->kind == RELAY_FRAME_ESTABLISH_V5) {
         snprintf(raw.client_id, sizeof(raw.client_id), "%.*s", (int)frame->client_id.len, frame->client_id.ptr);
     }
+    raw.n_packets += is_packet(frame) ? 1 : frame->kind == RELAY_FRAME_BATCH ? count_batch(frame) : 0;
     raw.length[raw.n++] = n;
     loop_stop(rig.loop);
     return GATE_PASS;
@@ -138,6 +164,31 @@ static void raw_publish(uint8_t version, uint32_t number, size_t n)
     raw_packet(&packet, number + 1);
 }
 
+/* A batch under construction. */
+static uint8_t batch[MESSAGE_MAX];
+static size_t batch_len;
+
+static void batch_add(const void *frame, size_t n)
+{
+    ck_assert_uint_le(batch_len + relay_batch_entry_size(n), sizeof(batch));
+    uint8_t *dst = relay_batch_write_head(batch + batch_len, n);
+    memcpy(dst, frame, n);
+    batch_len += relay_batch_entry_size(n);
+}
+
+static void batch_add_publish(uint8_t version, uint32_t number, size_t n)
+{
+    static uint8_t bytes[MESSAGE_MAX];
+    struct mqtt_packet packet = publish_of(version, number, n);
+    batch_add(bytes, encode_packet(&packet, number + 1, bytes));
+}
+
+static void batch_send(void)
+{
+    raw_send(batch, batch_len);
+    batch_len = 0;
+}
+
 static unsigned count_seen(unsigned kind)
 {
     unsigned count = 0;
@@ -161,6 +212,7 @@ static void raw_open(bool says_extension)
 static void setup(void)
 {
     memset(&raw, 0, sizeof(raw));
+    batch_len = 0;
     raw.v3_version = MQTT_V311;
     memset(&lane, 0, sizeof(lane));
     lanes_init(&rig, &lane, 1);
@@ -296,6 +348,238 @@ START_TEST(an_extended_r_proxy_hears_something_at_once)
     ck_assert(raw.seen[0].kind == RELAY_FRAME_HEARTBEAT || raw.seen[0].kind == RELAY_FRAME_CREDIT);
 }
 END_TEST
+
+/* --- Batches */
+
+START_TEST(a_batch_is_as_good_as_its_packets)
+{
+    enum { N = 40 };
+    raw_begin(true, MQTT_V5);
+    size_t owed = lane.owed, sent = 0;
+    lane.is_stalled = true;
+    raw_publish(MQTT_V5, 0, 10);
+    for (uint32_t i = 1; i <= N; i++)
+        batch_add_publish(MQTT_V5, i, 100 * i % 700 + 4);
+    sent = batch_len;
+    batch_send();
+    batch_add_publish(MQTT_V5, N + 1, 10); /* one packet is a batch too */
+    sent += batch_len;
+    batch_send();
+    RIG_RUN_UNTIL(&rig, lane.n_packets == N + 3);
+    ck_assert_uint_eq(lane.n_wrong, 0);
+    raw_publish(MQTT_V5, N + 2, 10);
+    size_t both = lane.owed - owed;
+    RIG_RUN_UNTIL(&rig, lane.n_packets == N + 4);
+    size_t single = lane.owed - owed - both;
+    ck_assert_uint_eq(both, single + sent); /* charged is the whole message, not a byte more or less */
+    ck_assert_uint_eq(lane_buffered_bytes(lane.lane), 0);
+}
+END_TEST
+
+static void hold_tenth(struct party *p, enum party_event event, const struct mqtt_packet *packet)
+{
+    p->holds_next = p->n_packets == 10;
+}
+
+START_TEST(a_packet_in_the_middle_of_a_batch_may_wait)
+{
+    enum { N = 30 };
+    raw_begin(true, MQTT_V311);
+    lane.on_event = hold_tenth;
+    for (uint32_t i = 0; i < N; i++)
+        batch_add_publish(MQTT_V311, i, 50);
+    size_t len = batch_len;
+    batch_send();
+    raw_publish(MQTT_V311, N, 10);
+    batch_add_publish(MQTT_V311, N + 1, 20);
+    batch_add_publish(MQTT_V311, N + 2, 20);
+    batch_send();
+    raw_credit(1000); /* passes by all of them */
+    RIG_RUN_UNTIL(&rig, lane.n_packets == 11 && lane_buffered_bytes(lane.lane) > len * (N - 10) / N);
+    for (uint32_t i = 0; i < 20; i++) {
+        party_publish(&lane, MQTT_V311, i, 10);
+        RIG_RUN_UNTIL(&rig, raw.n_packets == i + 1);
+    }
+    ck_assert_uint_eq(lane.n_packets, 11);
+    ck_assert(mqtt_packet_equal(lane.held, lane.held_copy));
+    if (_i == 1)
+        return; /* and may be left there */
+    struct gate_wait *wait = lane.wait;
+    lane.wait = NULL;
+    party_consume(&lane);
+    gate_continue(wait);
+    RIG_RUN_UNTIL(&rig, lane.n_packets == 1 + N + 3);
+    ck_assert_uint_eq(lane.n_wrong, 0);
+}
+END_TEST
+
+START_TEST(packets_of_a_turn_leave_as_one_message)
+{
+    raw_begin(true, MQTT_V5);
+    unsigned before = raw.n;
+    party_publish(&lane, MQTT_V5, 0, 10);
+    RIG_RUN_UNTIL(&rig, raw.n_packets == 1);
+    ck_assert_uint_eq(raw.n, before + 1);
+    ck_assert_uint_eq(raw.seen[before].kind, RELAY_FRAME_PACKET_V5); /* alone: no batch */
+    for (uint32_t i = 1; i <= 50; i++)
+        party_publish(&lane, MQTT_V5, i, 100);
+    ck_assert_uint_gt(lane_buffered_bytes(lane.lane), 5000);
+    RIG_RUN_UNTIL(&rig, raw.n_packets == 51);
+    ck_assert_uint_eq(raw.n, before + 2);
+    ck_assert_uint_eq(raw.seen[before + 1].kind, RELAY_FRAME_BATCH);
+}
+END_TEST
+
+START_TEST(a_batch_is_never_longer_than_a_piece)
+{
+    enum { N = 400 };
+    static const size_t sizes[] = {4, 7000, 7960, 8010, 15000, 15980, 300, 4}; /* around a half and the whole */
+    raw_begin(true, MQTT_V311);
+    unsigned before = raw.n;
+    raw_credit(100 * 1000 * 1000);
+    for (uint32_t i = 0; i < N; i++) {
+        size_t size = sizes[i % TEST_COUNT(sizes)];
+        party_publish(&lane, MQTT_V311, i, size > 1000 ? size - i % 40 : size);
+        if (i % 10 == 9)
+            RIG_RUN_UNTIL(&rig, raw.n_packets == i + 1);
+    }
+    for (unsigned i = before; i < raw.n; i++)
+        ck_assert_uint_le(raw.length[i], LANE_PIECE_BYTES);
+}
+END_TEST
+
+START_TEST(nothing_overtakes_a_batch)
+{
+    raw_begin(true, MQTT_V311);
+    unsigned before = raw.n;
+    party_publish(&lane, MQTT_V311, 0, 10);
+    party_publish(&lane, MQTT_V311, 1, 10);
+    party_publish(&lane, MQTT_V311, 2, 20000);
+    party_publish(&lane, MQTT_V311, 3, 10);
+    party_publish(&lane, MQTT_V311, 4, 10);
+    lane_finish(lane.lane, LANE_END_OK, NULL);
+    RIG_RUN_UNTIL(&rig, raw.n_ends == 1);
+    static const unsigned kinds[] = {RELAY_FRAME_BATCH, RELAY_FRAME_PIECE, RELAY_FRAME_PIECE, RELAY_FRAME_BATCH};
+    ck_assert_uint_eq(raw.n, before + TEST_COUNT(kinds));
+    for (unsigned i = 0; i < TEST_COUNT(kinds); i++)
+        ck_assert_uint_eq(raw.seen[before + i].kind, kinds[i]);
+}
+END_TEST
+
+START_TEST(a_lane_that_is_freed_sends_no_batch)
+{
+    raw_begin(true, MQTT_V311);
+    party_publish(&lane, MQTT_V311, 0, 10);
+    party_publish(&lane, MQTT_V311, 1, 10);
+    party_free(&lane);
+    RIG_RUN_UNTIL(&rig, raw.n_ends == 1);
+    ck_assert_uint_eq(raw.n_packets, 0);
+}
+END_TEST
+
+static void send_batch(void)
+{
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_add_publish(MQTT_V311, 1, 10);
+    batch_send();
+}
+
+static void send_batch_in_batch(void)
+{
+    static uint8_t inner[MESSAGE_MAX];
+    batch_add_publish(MQTT_V311, 0, 10);
+    size_t n = batch_len;
+    memcpy(inner, batch, n);
+    batch_add(inner, n);
+    batch_send();
+}
+
+static void send_batch_and_packet(void)
+{
+    struct mqtt_packet packet = publish_of(MQTT_V311, 1, 10);
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_len += encode_packet(&packet, 1, batch + batch_len);
+    batch_send();
+}
+
+static void send_control_in_batch(void)
+{
+    uint8_t bytes[200] = {0};
+    const struct mqtt_bytes id = {(const uint8_t *)"c-1", 3};
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_add(bytes,
+              (size_t)(relay_frame_write_control(bytes, RELAY_FRAME_HEARTBEAT, 0, RELAY_CLIENT_TO_BROKER, id) - bytes));
+    batch_send();
+}
+
+static void send_credit_in_batch(void)
+{
+    uint8_t bytes[RELAY_FRAME_OVERHEAD] = {0};
+    const uint8_t *end = relay_frame_write_credit(bytes, RELAY_CLIENT_TO_BROKER, 10);
+    batch_add(bytes, (size_t)(end - bytes));
+    batch_send();
+}
+
+static void send_piece_in_batch(void)
+{
+    uint8_t bytes[RELAY_FRAME_OVERHEAD] = {0};
+    uint8_t *end = relay_frame_write_piece_head(bytes, RELAY_CLIENT_TO_BROKER, 1, 1);
+    *end++ = 'x';
+    batch_add(bytes, (size_t)(end - bytes));
+    batch_send();
+}
+
+static void send_nothing_in_batch(void)
+{
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_add("", 0);
+    batch_send();
+}
+
+static void send_lying_batch(void)
+{
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_add_publish(MQTT_V311, 1, 10);
+    batch_len--;
+    batch_send();
+}
+
+static void send_lying_entry(void)
+{
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_add("\x22\x7f\x1a", 3);
+    batch_send();
+}
+
+static void send_connect_in_batch(void)
+{
+    static uint8_t bytes[MESSAGE_MAX];
+    batch_add_publish(MQTT_V311, 0, 10);
+    batch_add(bytes, encode_packet(sample_connect(MQTT_V311, 0), 0, bytes));
+    batch_send();
+}
+
+static void send_batch_between_pieces(void)
+{
+    raw_piece(100, "abc", 3);
+    send_batch();
+}
+
+static void send_pieces_of_batch(void)
+{
+    batch_add_publish(MQTT_V311, 0, 10);
+    raw_piece((uint32_t)batch_len, batch, batch_len);
+}
+
+static void send_batches_above_credit(void)
+{
+    lane.is_stalled = true;
+    for (uint32_t i = 0; i < 100; i++) {
+        batch_add_publish(MQTT_V311, 2 * i, 2000);
+        batch_add_publish(MQTT_V311, 2 * i + 1, 2000);
+        batch_send();
+    }
+}
 
 /* --- Violations by an r-proxy. Each is sent after the headers; `after_connect`: after ESTABLISH V311 and CONNECT. */
 
@@ -458,6 +742,20 @@ static const struct violation {
     {send_too_much_credit_in_parts, true, true, LANE_END_PROTOCOL},
     {send_above_credit, true, true, LANE_END_PROTOCOL},
     {send_pieces_above_credit, true, true, LANE_END_PROTOCOL},
+    {send_batch, true, false, LANE_END_PROTOCOL}, /* it has not announced batches */
+    {send_batch, false, true, LANE_END_PROTOCOL},
+    {send_batch_in_batch, true, true, LANE_END_PROTOCOL},
+    {send_batch_and_packet, true, true, LANE_END_PROTOCOL},
+    {send_control_in_batch, true, true, LANE_END_PROTOCOL},
+    {send_credit_in_batch, true, true, LANE_END_PROTOCOL},
+    {send_piece_in_batch, true, true, LANE_END_PROTOCOL},
+    {send_nothing_in_batch, true, true, LANE_END_PROTOCOL},
+    {send_lying_batch, true, true, LANE_END_PROTOCOL},
+    {send_lying_entry, true, true, LANE_END_PROTOCOL},
+    {send_connect_in_batch, true, true, LANE_END_PROTOCOL},
+    {send_batch_between_pieces, true, true, LANE_END_PROTOCOL},
+    {send_pieces_of_batch, true, true, LANE_END_PROTOCOL},
+    {send_batches_above_credit, true, true, LANE_END_PROTOCOL},
 };
 
 START_TEST(a_violation_ends_the_lane_and_says_why)
@@ -609,7 +907,8 @@ static size_t charged_bytes(void)
 {
     size_t bytes = 0;
     for (unsigned i = 0; i < raw.n; i++) {
-        bool is_charged = raw.seen[i].kind == RELAY_FRAME_PACKET_V3 || raw.seen[i].kind == RELAY_FRAME_PIECE;
+        unsigned kind = raw.seen[i].kind;
+        bool is_charged = kind == RELAY_FRAME_PACKET_V3 || kind == RELAY_FRAME_PIECE || kind == RELAY_FRAME_BATCH;
         bytes += is_charged ? raw.length[i] : 0;
     }
     return bytes;
@@ -626,11 +925,9 @@ START_TEST(a_lane_sends_what_its_window_allows_and_no_more)
     RIG_RUN_UNTIL(&rig, charged_bytes() >= LANE_WINDOW_BYTES);
     for (unsigned given = 0; given < 20; given++) {
         size_t before = charged_bytes();
-        unsigned seen = raw.n;
         ck_assert(!lane_may_send(lane.lane));
         raw_credit(5000);
         RIG_RUN_UNTIL(&rig, charged_bytes() >= LANE_WINDOW_BYTES + (given + 1) * (size_t)5000);
-        ck_assert_uint_ge(raw.n - seen, 4);
         ck_assert_uint_le(charged_bytes() - before, 5000 + 1100);
     }
     size_t last = raw.length[raw.n - 1];
@@ -673,6 +970,12 @@ static Suite *suite(void)
     tcase_add_loop_test(t, terminate_is_a_half_close, 0, 2);
     tcase_add_loop_test(t, a_raw_client_that_vanishes_is_lost, 0, 2);
     tcase_add_test(t, an_extended_r_proxy_hears_something_at_once);
+    tcase_add_test(t, a_batch_is_as_good_as_its_packets);
+    tcase_add_loop_test(t, a_packet_in_the_middle_of_a_batch_may_wait, 0, 2);
+    tcase_add_test(t, packets_of_a_turn_leave_as_one_message);
+    tcase_add_test(t, a_batch_is_never_longer_than_a_piece);
+    tcase_add_test(t, nothing_overtakes_a_batch);
+    tcase_add_test(t, a_lane_that_is_freed_sends_no_batch);
     tcase_add_loop_test(t, a_violation_ends_the_lane_and_says_why, 0, TEST_COUNT(violations));
     tcase_add_loop_test(t, what_a_basic_s_proxy_sees_is_what_it_knows, 0, 3);
     tcase_add_test(t, a_connect_that_a_basic_s_proxy_cannot_take_ends_the_lane);
