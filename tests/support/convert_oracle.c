@@ -200,7 +200,9 @@ static int by_hand_read_batch(struct by_hand *h, uint8_t session_version)
         int r = by_hand_read(&entry, frame.ptr, frame.len, session_version);
         bool is_wrong = r == CONVERT_OK && !is_packet(&entry.frame);
         if (r != CONVERT_OK || is_wrong) {
-            h->fault = is_wrong ? (struct mqtt_fault){.text = "an entry without packet"} : entry.fault;
+            h->fault = entry.fault;
+            if (is_wrong)
+                h->fault = (struct mqtt_fault){.text = "an entry without packet"};
             by_hand_free(&entry);
             return CONVERT_REFUSED;
         }
