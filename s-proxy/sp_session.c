@@ -18,7 +18,7 @@
 enum {
     SP_CONNECT_TIMEOUT_MS = 10000, /* from the stream's beginning to its CONNECT */
     SP_LINGER_MS = 10000,          /* for a broker to take the last bytes of a session */
-    SP_GOODBYE_MS = 5000,          /* for a broker to close after DISCONNECT */
+    SP_GOODBYE_MS = 1000,          /* for a broker to close after DISCONNECT */
 };
 
 static const char *const sp_session_state_names[] = {
