@@ -164,9 +164,23 @@ def json_lines_are_json(t):
 
 @chain_test(V311, V5)
 def secrets_and_payloads_never_reach_a_log(t):
-    """At trace level in both programs: no password, no payload, no authentication data."""
-    _, s_proxy, r_proxy = t.chain(s_options=('--log', 'trace'), r_options=('--log', 'trace'))
+    """At trace level in both programs, as text and as JSON (MQTT_LOG_FORMAT): no password, no payload, no authentication data."""
+    broker = t.mosquitto()
     secret = 'S3CRET'
+    for log_format in ('text', 'json'):
+        env = {'MQTT_LOG': 'trace', 'MQTT_LOG_FORMAT': log_format}
+        s_proxy = t.s_proxy([broker.url], env=env)
+        r_proxy = t.r_proxy(s_proxy.target, env=env)
+        pass_secrets(t, secret)
+        for program in (r_proxy, s_proxy):
+            program.stop()
+            assert {'DEBUG', 'TRACE'} & levels_in(program.log(), log_format), 'no detailed log to look at'
+            assert secret not in program.log(), [line for line in program.log().split('\n') if secret in line]
+            assert secret.encode().hex() not in program.log().lower()
+
+
+def pass_secrets(t, secret):
+    """The secret passes the chain in every place where it must not be logged."""
     c = t.connected('c', username='user', password=f'{secret}-password'.encode(), will=Will(t.topic('w'), f'{secret}-will'))
     c.subscribe((t.topic('a'), 2))
     for qos in (0, 1, 2):
@@ -185,11 +199,14 @@ def secrets_and_payloads_never_reach_a_log(t):
         a.send(wire.connect(V5, 'a', properties=[('auth_method', 'x'), ('auth_data', f'{secret}-auth'.encode())]))
         a.expect('CONNACK', code=0x8C)
     c.close()
-    for program in (r_proxy, s_proxy):
-        program.stop()
-        assert ' TRACE ' in program.log() or ' DEBUG ' in program.log(), 'no detailed log to look at'
-        assert secret not in program.log(), [line for line in program.log().split('\n') if secret in line]
-        assert secret.encode().hex() not in program.log().lower()
+
+
+def levels_in(log, log_format):
+    """The levels of all lines; in JSON every line must be an object."""
+    lines = log.split('\n')
+    if log_format == 'json':
+        return {json.loads(line)['level'].upper() for line in lines}
+    return {line.split(' ')[1] for line in lines}
 
 
 @chain_test(V5)
