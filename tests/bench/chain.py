@@ -6,6 +6,7 @@ configuration and output. Nothing is shared between two chains, so that one meas
 
 import json
 import os
+import pwd
 import random
 import resource
 import shlex
@@ -13,15 +14,29 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 START_LIMIT_S = 15
+ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]  # nothing is left over, however this process ends
 NULL_BROKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "null_broker.py")
 
 
 class ChainError(Exception):
     pass
+
+
+def end_on_signals():
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: what it has started and written goes with it."""
+
+    def end(number, _):
+        for again in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(again, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 def raise_descriptor_limit():
@@ -56,6 +71,8 @@ listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
 log_type error
+# No change of user: with it the kernel forgets that the broker is to end with the run.
+user {user}
 # Nothing may be dropped here: what is missing at the end was lost on the way.
 max_queued_messages 0
 max_inflight_messages 1000
@@ -175,15 +192,15 @@ class Chain:
             return [part.format(**values) for part in shlex.split(self.broker_command)]
         path = os.path.join(self.folder, "mosquitto.conf")
         with open(path, "w") as f:
-            f.write(MOSQUITTO_CONF.format(port=self.ports["broker"], nodelay="true" if self.nodelay else "false"))
+            f.write(MOSQUITTO_CONF.format(port=self.ports["broker"], user=pwd.getpwuid(os.getuid()).pw_name,
+                                          nodelay="true" if self.nodelay else "false"))
         return [shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto", "-c", path]
 
     def spawn(self, label, argv):
+        if not shutil.which(argv[0]):
+            raise ChainError(f"{self.peer.name}: {argv[0]}: no such program")
         with open(os.path.join(self.folder, f"{label}.log"), "wb") as out:
-            try:
-                process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-            except OSError as e:
-                raise ChainError(f"{self.peer.name}: {argv[0]}: {e.strerror}") from None
+            process = subprocess.Popen([*ENDS_WITH_PARENT, *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.processes.append((label, process))
 
     def wait_for_port(self, name):
@@ -227,11 +244,9 @@ def load(program, url, arguments, limit_s=300):
     """Run the load generator; its JSON report, with `exit_code` added. A run without report is a ChainError."""
     argv = [program, "--url", url, "--json", *arguments]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s)
+        done = subprocess.run([*ENDS_WITH_PARENT, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
         raise ChainError(f"{' '.join(argv)}: still running after {limit_s} s") from None
-    except OSError as e:
-        raise ChainError(f"{program}: {e.strerror}") from None
     if not done.stdout:
         raise ChainError(f"{' '.join(argv)}: exit code {done.returncode}: {done.stderr.strip()}")
     report = json.loads(done.stdout)

@@ -64,7 +64,7 @@ class Tools:
 
     def __init__(self, build, release):
         self.build, self.release = build, release
-        self.folder = tempfile.mkdtemp(prefix='mqtt-tests-')
+        self.folder = tempfile.mkdtemp(prefix='worker-')
 
     def proxy(self, name, release=False):
         return os.path.join(self.release if release else self.build, name, name)

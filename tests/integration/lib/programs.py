@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SUPPORT = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'support')
 PYTHON = '/usr/bin/python3'
 SANITIZER_EXIT = 99
+ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'KILL', '--')     # nothing is left over, however a worker ends
 SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed')
 
 # What one test may not take from another: proxies and clients inherit a clean environment.
@@ -57,7 +58,7 @@ class Program:
             for which, pair in (limits or {}).items():
                 resource.setrlimit(which, pair)
 
-        self.child = subprocess.Popen(list(wrapper) + argv, env={**ENVIRONMENT, **(env or {})},
+        self.child = subprocess.Popen([*ENDS_WITH_PARENT, *wrapper, *argv], env={**ENVIRONMENT, **(env or {})},
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                       preexec_fn=before_exec if limits else None)
         self.pid = self.child.pid
@@ -251,8 +252,8 @@ class Relay(Program):
 
 def run_command(argv, patience=None, **options):
     """A short-lived command: its exit code, stdout and stderr."""
-    done = subprocess.run(argv, env={**ENVIRONMENT, **options.pop('env', {})}, stdin=subprocess.DEVNULL,
-                          capture_output=True, timeout=patience or PATIENCE, check=False, **options)
+    done = subprocess.run([*ENDS_WITH_PARENT, *argv], env={**ENVIRONMENT, **options.pop('env', {})},
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=patience or PATIENCE, check=False, **options)
     return done.returncode, done.stdout, done.stderr.decode('utf-8', 'replace')
 
 

@@ -9,7 +9,7 @@ from paho.mqtt.properties import Properties
 
 from lib.case import scenario
 from lib.peer import PATIENCE
-from lib.programs import ENVIRONMENT, run_command
+from lib.programs import ENDS_WITH_PARENT, ENVIRONMENT, run_command
 from lib.wire import V31, V311, V5
 
 COMMAND_VERSIONS = {V31: 'mqttv31', V311: 'mqttv311', V5: 'mqttv5'}
@@ -30,8 +30,9 @@ class Subscriber:
 
     def __init__(self, t, name, *arguments):
         since, client_id = t.world.broker.mark(), t.topic(name).replace('/', '-')
-        self.child = subprocess.Popen(command(t, 'mosquitto_sub', '-i', client_id, *arguments), env=ENVIRONMENT,
-                                      text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        argv = command(t, 'mosquitto_sub', '-i', client_id, *arguments)
+        self.child = subprocess.Popen([*ENDS_WITH_PARENT, *argv], env=ENVIRONMENT, text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         t.world.broker.wait_log(f'Sending SUBACK to {client_id}$', since)
 
     def finish(self):
