@@ -72,14 +72,14 @@ const struct config_row program_option_rows[PROGRAM_OPTION_ROWS] = {
      .argument = "FILTER",
      .parse = program_parse_log,
      .also_env = {"MQTT_LOG", "RUST_LOG"},
-     .help = "what is logged, as in RUST_LOG: warn,tunnel=debug,mqtt=trace"},
+     .help = "what is logged, such as warn,tunnel=debug,mqtt=trace; also in MQTT_LOG and RUST_LOG"},
     {.name = "log-format",
      .kind = CONFIG_CHOICE,
      CONFIG_FIELD(struct program_options, log_format),
      .default_text = "text",
      .choices = program_log_formats,
      .also_env = {"MQTT_LOG_FORMAT"},
-     .help = "text for people, json for machines"},
+     .help = "text for people, json for machines; also in MQTT_LOG_FORMAT"},
 };
 
 static void program_apply_log(const struct program_options *options)
