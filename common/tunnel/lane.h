@@ -56,7 +56,7 @@ struct lane_peer {
 
 struct lane_cbs {
     void (*on_open)(struct lane *l, void *arg);
-    /* A packet from the other side, valid during the call or, when held (lane_hold()), until gate_continue(). */
+    /* A packet from the other side, valid during the call: whoever holds it (lane_hold()) has copied what is needed. */
     enum gate_answer (*on_packet)(struct lane *l, const struct mqtt_packet *packet, void *arg);
     /* Bytes have come that wait here: a packet whose pieces are still arriving. For byte budgets
      * (lane_buffered_bytes()). May be NULL. */
@@ -79,6 +79,12 @@ void lane_consumed(struct lane *l, size_t bytes);
 /* What the packet now in on_packet was charged against the window. */
 size_t lane_packet_charge(const struct lane *l);
 struct gate_wait *lane_hold(struct lane *l);
+/* Whether lane_peer() is known. Lanes of a trunk are open from the start, and on_open does not come. */
+bool lane_is_open(const struct lane *l);
+/* 32 hex digits, or what the peer called it; valid as long as the lane. */
+const char *lane_session_id(const struct lane *l);
+/* For a lane that came without (trunk_cbs.on_lane). */
+void lane_set_callbacks(struct lane *l, const struct lane_cbs *cbs, void *arg);
 const struct lane_peer *lane_peer(const struct lane *l);
 /* Bytes held here for this lane: received and not delivered, plus queued to be sent. For budgets. */
 size_t lane_buffered_bytes(const struct lane *l);
