@@ -1,7 +1,7 @@
 /* The short way for frames that look as nearly all do: fields in the order of their numbers, each once, nothing
  * unknown, a PUBLISH without properties. It never refuses: what it does not take goes the general way (relay_frame.c,
- * frame_to_packet.c), which knows everything and has the reasons. What it takes is what the general way would have made
- * of it. Inline, each is used in one place: this is what a message costs. Private to convert. */
+ * trunk_frame.c, frame_to_packet.c), which knows everything and has the reasons. What it takes is what the general way
+ * would have made of it. Inline, each is used in one place: this is what a message costs. Private to convert. */
 #ifndef PLAIN_FRAME_H
 #define PLAIN_FRAME_H
 
@@ -10,6 +10,7 @@
 #include "mqtt_topic.h"
 #include "pb_wire.h"
 #include "relay_frame.h"
+#include "trunk_frame.h"
 
 #define PLAIN_TAG(number, wire) ((number) << 3 | (wire))
 #define PLAIN_INLINE            static inline __attribute__((always_inline))
@@ -96,6 +97,45 @@ PLAIN_INLINE bool plain_frame_envelope(const void *bytes, size_t len, struct rel
     else
         return false;
     return plain_read_rest(&c, &ret->message);
+}
+
+/* The number of the frames that stand at the front of a TrunkMessage, which are taken from C. */
+PLAIN_INLINE uint32_t plain_skip_frames(struct cursor *c)
+{
+    uint32_t n = 0;
+    struct cursor behind = *c;
+    struct mqtt_bytes frame;
+    while (plain_accept(&behind, PLAIN_TAG(1, PB_BYTES)) && plain_read_block(&behind, &frame)) {
+        *c = behind;
+        n++;
+    }
+    return n;
+}
+
+/* The next frame of a trunk, with a packet, taken from the front of C. False: not plain; nothing was taken, and *RET
+ * means nothing. */
+PLAIN_INLINE bool plain_trunk_frame(struct cursor *c, struct trunk_frame *ret)
+{
+    struct cursor behind = *c;
+    struct mqtt_bytes frame;
+    uint32_t sequence;
+    if (!plain_accept(&behind, PLAIN_TAG(1, PB_BYTES)) || !plain_read_block(&behind, &frame))
+        return false;
+    struct cursor in = cursor_make(frame.ptr, frame.len);
+    if (!plain_accept(&in, PLAIN_TAG(1, PB_VARINT)) || !plain_read_short(&in, &ret->lane) ||
+        !plain_accept(&in, PLAIN_TAG(2, PB_VARINT)) || !plain_read_short(&in, &sequence))
+        return false;
+    if (plain_accept(&in, PLAIN_TAG(4, PB_BYTES)))
+        ret->kind = TRUNK_FRAME_PACKET_V5;
+    else if (plain_accept(&in, PLAIN_TAG(3, PB_BYTES)))
+        ret->kind = TRUNK_FRAME_PACKET_V3;
+    else
+        return false;
+    if (!plain_read_rest(&in, &ret->message))
+        return false;
+    ret->sequence = sequence;
+    *c = behind;
+    return true;
 }
 
 PLAIN_INLINE bool plain_version(const struct frame_source *source)
