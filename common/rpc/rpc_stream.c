@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <grpc/support/alloc.h>
 
@@ -334,4 +335,35 @@ const char *rpc_stream_peer(const struct rpc_stream *s)
     if (!cache->loop.peer)
         cache->loop.peer = grpc_call_get_peer(s->call);
     return cache->loop.peer;
+}
+
+/* --- Where the peer is */
+
+/* The host in "ipv6:[::1]:50122"; libgrpc writes the brackets as %5B and %5D. */
+static const char *skip_bracket(const char *host)
+{
+    if (*host == '[')
+        return host + 1;
+    return strncasecmp(host, "%5B", 3) == 0 ? host + 3 : host;
+}
+
+static bool is_loopback_v6(const char *host)
+{
+    static const char mapped[] = "::ffff:127.";
+    if (strncasecmp(host, mapped, sizeof(mapped) - 1) == 0)
+        return true;
+    return strncmp(host, "::1", 3) == 0 && (host[3] == ']' || host[3] == '%');
+}
+
+bool rpc_peer_is_loopback(const char *peer)
+{
+    static const char v4[] = "ipv4:127.", v6[] = "ipv6:", local[] = "unix";
+    if (strncmp(peer, v6, sizeof(v6) - 1) == 0)
+        return is_loopback_v6(skip_bracket(peer + sizeof(v6) - 1));
+    return strncmp(peer, v4, sizeof(v4) - 1) == 0 || strncmp(peer, local, sizeof(local) - 1) == 0;
+}
+
+bool rpc_stream_is_loopback(const struct rpc_stream *s)
+{
+    return rpc_peer_is_loopback(rpc_stream_peer(s));
 }

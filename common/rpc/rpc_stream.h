@@ -45,7 +45,8 @@ struct rpc_stream_cbs {
     void (*on_headers)(struct rpc_stream *s, void *arg);
     /* One message, valid during the call (or until gate_continue() when it is held with rpc_stream_hold()). */
     enum gate_answer (*on_message)(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg);
-    /* The send queue has fallen to the low mark after having been above it. */
+    /* The send queue has fallen to the low mark, as asked for with rpc_stream_wait_drain(). May be NULL if it is never
+     * asked for. */
     void (*on_drain)(struct rpc_stream *s, void *arg);
     /* The peer will send nothing more (client half-closed, or server sent its status): all messages have been
      * delivered. Server side only; the client learns it through on_end. May be NULL. */
@@ -75,6 +76,10 @@ int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata,
 const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key);
 /* "ipv4:10.0.0.8:50122". Valid as long as the stream. */
 const char *rpc_stream_peer(const struct rpc_stream *s);
+/* Whether the peer is on this machine: 127.0.0.0/8 (also inside IPv6), ::1, a Unix socket. */
+bool rpc_stream_is_loopback(const struct rpc_stream *s);
+/* The same of the text of a peer. */
+bool rpc_peer_is_loopback(const char *peer);
 /* The mailbox of the loop that owns it. */
 struct mailbox *rpc_stream_mailbox(const struct rpc_stream *s);
 
@@ -89,7 +94,12 @@ struct rpc_message *rpc_message_free(struct rpc_message *m);
 void rpc_stream_send(struct rpc_stream *s, struct rpc_message *m);
 /* Bytes queued or in flight, i.e. not yet taken by HTTP/2 flow control. */
 size_t rpc_stream_queued_bytes(const struct rpc_stream *s);
+/* For calls of rpc_stream_wait_drain() that follow. 0: when HTTP/2 has taken everything. */
 void rpc_stream_set_low_mark(struct rpc_stream *s, size_t bytes);
+/* True: on_drain comes, once, when the queue has fallen to the low mark; or the stream is over, and on_end has come or
+ * follows. False: it has fallen already, and no on_drain comes, not for an earlier call either. Whoever does not ask
+ * is not told: under light load a message costs no mail to the loop. */
+bool rpc_stream_wait_drain(struct rpc_stream *s);
 
 /* Stop taking messages (the ones received wait), and go on. HTTP/2 flow control then stops the peer. */
 void rpc_stream_pause(struct rpc_stream *s);

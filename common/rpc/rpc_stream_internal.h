@@ -91,7 +91,7 @@ struct rpc_stream {
         size_t low_mark;
         enum rpc_send_end send_end;
         bool is_sending; /* an operation is in flight: only its completion may start the next */
-        bool is_above_mark;
+        bool is_drain_wanted;
         bool is_drain_due;
         int finish_status; /* server: set together with CLOSE_WANTED, never changed after it */
         char *finish_text;

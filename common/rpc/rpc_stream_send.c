@@ -87,9 +87,9 @@ static void start_outgoing(struct rpc_stream *s, const struct outgoing *out)
 static void check_low_mark(struct rpc_stream *s)
 {
     struct rpc_stream_shared *sh = &s->shared;
-    if (!sh->is_above_mark || s->queued_bytes > sh->low_mark)
+    if (!sh->is_drain_wanted || s->queued_bytes > sh->low_mark)
         return;
-    sh->is_above_mark = false;
+    sh->is_drain_wanted = false;
     if (sh->send_end == RPC_SEND_BROKEN)
         return; /* the end follows */
     sh->is_drain_due = true;
@@ -153,8 +153,6 @@ void rpc_stream_send(struct rpc_stream *s, struct rpc_message *m)
     }
     rpc_queue_push(&sh->outbox, &m->item);
     s->queued_bytes += GRPC_SLICE_LENGTH(m->slice);
-    if (s->queued_bytes > sh->low_mark)
-        sh->is_above_mark = true;
     unlock_and_start(s);
 }
 
@@ -168,6 +166,17 @@ void rpc_stream_set_low_mark(struct rpc_stream *s, size_t bytes)
     rpc_stream_lock(s);
     s->shared.low_mark = bytes;
     rpc_stream_unlock(s);
+}
+
+bool rpc_stream_wait_drain(struct rpc_stream *s)
+{
+    struct rpc_stream_shared *sh = rpc_stream_lock(s);
+    bool is_over = sh->send_end == RPC_SEND_BROKEN;
+    sh->is_drain_wanted = !is_over && s->queued_bytes > sh->low_mark;
+    sh->is_drain_due = false; /* of an earlier call, and not told yet: this one counts */
+    bool is_wanted = sh->is_drain_wanted;
+    rpc_stream_unlock(s);
+    return is_wanted || is_over;
 }
 
 void rpc_stream_half_close(struct rpc_stream *s)

@@ -13,8 +13,6 @@
 static const char EXTENSION_KEY[] = "mqtt-relay-ext";
 static const char EXTENSION_VALUE[] = "1";
 
-enum { QUEUE_LOW = 32 * 1024 }; /* see relay_send.c for the other marks */
-
 void relay_ref(struct relay *r)
 {
     r->refs++;
@@ -236,7 +234,7 @@ static int open_stream(struct relay *r, const struct relay_open_params *params)
     if (result < 0)
         return result;
     r->loop = mailbox_loop(params->mailbox);
-    rpc_stream_set_low_mark(r->stream, QUEUE_LOW);
+    rpc_stream_set_low_mark(r->stream, RELAY_QUEUE_LOW);
     result = relay_send_establish(r, params->session_id);
     if (result < 0)
         return result;
@@ -275,7 +273,7 @@ int relay_accept(struct rpc_stream *stream, const struct lane_cbs *cbs, void *ar
         lane_free(&r->lane);
         return err_context(result, "lane");
     }
-    rpc_stream_set_low_mark(stream, QUEUE_LOW);
+    rpc_stream_set_low_mark(stream, RELAY_QUEUE_LOW);
     set_peer(r, says_extension(stream));
     /* Behind a balancer that holds headers back until data follows r-proxy would not learn what we are. */
     if (r->lane.peer.is_extended)

@@ -31,7 +31,7 @@ void relay_flush(struct relay *r)
     rpc_message_set_length(m, c->len);
     c->message = NULL;
     relay_collect_drop(r);
-    rpc_stream_send(r->stream, m);
+    relay_pass_on(r, m);
 }
 
 void relay_collect_drop(struct relay *r)

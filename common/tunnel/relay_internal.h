@@ -137,6 +137,9 @@ void relay_opened(struct relay *r, bool is_extended);
 
 /* --- relay_send.c */
 
+enum { RELAY_QUEUE_LOW = 32 * 1024 }; /* the stream's low mark; see relay_send.c for the others */
+/* M is the stream's; on_drain comes if it makes the queue longer than the low mark. */
+void relay_pass_on(struct relay *r, struct rpc_message *m);
 int relay_send_establish(struct relay *r, const char *client_id);
 int relay_send_connect(struct relay *r, const struct mqtt_packet *connect);
 /* Not counted by the window. */

@@ -14,7 +14,7 @@
 
 enum {
     /* The stream's queue: above HIGH the session is asked to stop; from the outbox it is filled to FULL only, so that
-     * credit and the end of the stream wait for little. The stream's low mark is below both. */
+     * credit and the end of the stream wait for little. RELAY_QUEUE_LOW is below both. */
     QUEUE_HIGH = 128 * 1024,
     QUEUE_FULL = 64 * 1024,
     PIECE_DATA = LANE_PIECE_BYTES - RELAY_FRAME_OVERHEAD,
@@ -37,10 +37,17 @@ static bool is_deaf(const struct relay *r)
     return r->is_server && r->is_half_closed && !has_window(r);
 }
 
+void relay_pass_on(struct relay *r, struct rpc_message *m)
+{
+    rpc_stream_send(r->stream, m);
+    if (rpc_stream_queued_bytes(r->stream) > RELAY_QUEUE_LOW)
+        rpc_stream_wait_drain(r->stream); /* on_drain, for whoever is stopped above the higher marks */
+}
+
 static void send_charged(struct relay *r, struct rpc_message *m, size_t n)
 {
     r->window -= (int64_t)n;
-    rpc_stream_send(r->stream, m);
+    relay_pass_on(r, m);
 }
 
 static int send_frame_now(struct relay *r, const struct packet_frame *f)
@@ -213,7 +220,7 @@ int relay_send_establish(struct relay *r, const char *client_id)
     enum relay_frame_kind kind = r->family == FRAME_MQTTV5 ? RELAY_FRAME_ESTABLISH_V5 : RELAY_FRAME_ESTABLISH_V3;
     uint8_t *end = relay_frame_write_control(start, kind, 0, RELAY_CLIENT_TO_BROKER, id);
     rpc_message_set_length(m, (size_t)(end - start));
-    rpc_stream_send(r->stream, m);
+    relay_pass_on(r, m);
     return 0;
 }
 
@@ -235,7 +242,7 @@ void relay_send_credit(struct relay *r, uint64_t bytes)
     uint8_t *start = rpc_message_bytes(m);
     rpc_message_set_length(m, (size_t)(relay_frame_write_credit(start, relay_direction_of(r), bytes) - start));
     relay_flush(r);
-    rpc_stream_send(r->stream, m);
+    relay_pass_on(r, m);
 }
 
 void relay_send_heartbeat(struct relay *r)
@@ -247,7 +254,7 @@ void relay_send_heartbeat(struct relay *r)
     uint8_t *start = rpc_message_bytes(m);
     uint8_t *end = relay_frame_write_control(start, RELAY_FRAME_HEARTBEAT, 0, relay_direction_of(r), none);
     rpc_message_set_length(m, (size_t)(end - start));
-    rpc_stream_send(r->stream, m);
+    relay_pass_on(r, m);
 }
 
 void relay_add_window(struct relay *r, uint64_t bytes)

@@ -107,18 +107,75 @@ START_TEST(a_message_above_the_limit_ends_its_stream_alone)
 }
 END_TEST
 
-START_TEST(on_drain_tells_when_the_queue_has_fallen)
+static const size_t low_marks[] = {0, 1000};
+
+/* Taken by the peer's HTTP/2 only as far as it reads: so the queue is not empty for as long as a test wants. */
+static void fill_queue(struct end *sender, const struct end *receiver)
+{
+    rpc_stream_pause(receiver->stream);
+    for (uint32_t i = 0; i < 500; i++)
+        end_send(sender, i, 100 * 1000);
+}
+
+START_TEST(on_drain_comes_once_when_it_was_asked_for)
 {
     struct end *server = connect_ends();
-    rpc_stream_set_low_mark(client.stream, 1000);
-    end_send(&client, 0, 1000);
-    RIG_RUN_UNTIL(&rig, server->n_messages == 1);
+    rpc_stream_set_low_mark(client.stream, low_marks[_i]);
+    fill_queue(&client, server);
+    ck_assert(rpc_stream_wait_drain(client.stream));
+    ck_assert(rpc_stream_wait_drain(client.stream));
+    rpc_stream_resume(server->stream);
+    RIG_RUN_UNTIL(&rig, client.n_drains > 0);
+    ck_assert_uint_le(rpc_stream_queued_bytes(client.stream), low_marks[_i]);
+    ck_assert(!rpc_stream_wait_drain(client.stream));
+    RIG_RUN_UNTIL(&rig, server->n_messages == 500);
+    end_send(server, 0, 10); /* what it had to be told has come before this */
+    RIG_RUN_UNTIL(&rig, client.n_messages == 1);
+    ck_assert_uint_eq(client.n_drains, 1);
+}
+END_TEST
+
+START_TEST(on_drain_comes_not_when_nobody_asks)
+{
+    struct end *server = connect_ends();
+    rpc_stream_set_low_mark(client.stream, low_marks[_i]);
+    fill_queue(&client, server);
+    rpc_stream_resume(server->stream);
+    RIG_RUN_UNTIL(&rig, server->n_messages == 500);
+    end_send(server, 0, 10);
+    RIG_RUN_UNTIL(&rig, client.n_messages == 1);
     ck_assert_uint_eq(client.n_drains, 0);
-    for (uint32_t i = 1; i < 500; i++)
-        end_send(&client, i, 1000);
-    RIG_RUN_UNTIL(&rig, client.n_drains > 0 && server->n_messages == 500);
-    ck_assert_uint_eq(rpc_stream_queued_bytes(client.stream), 0);
-    ck_assert_uint_le(client.n_drains, 500);
+}
+END_TEST
+
+/* The mail of the first is under way when the second is asked for: it may not be taken for the answer. */
+START_TEST(on_drain_is_the_answer_to_the_latest_question)
+{
+    struct end *server = connect_ends();
+    rpc_stream_set_low_mark(client.stream, 0);
+    for (unsigned round = 0; round < 300; round++) {
+        unsigned before = client.n_drains;
+        end_send(&client, 2 * round, 10);
+        rpc_stream_wait_drain(client.stream);
+        end_send(&client, 2 * round + 1, 16000);
+        bool is_due = rpc_stream_wait_drain(client.stream);
+        RIG_RUN_UNTIL(&rig, server->n_messages == 2 * (round + 1) && client.n_drains >= before + is_due);
+        ck_assert_uint_eq(client.n_drains, before + is_due);
+        ck_assert(!rpc_stream_wait_drain(client.stream));
+    }
+}
+END_TEST
+
+START_TEST(an_ended_stream_does_not_drain)
+{
+    struct end *server = connect_ends();
+    fill_queue(&client, server);
+    ck_assert(rpc_stream_wait_drain(client.stream));
+    rpc_stream_cancel(client.stream, RPC_CANCELLED, "enough");
+    ck_assert(rpc_stream_wait_drain(client.stream));
+    RIG_RUN_UNTIL(&rig, client.n_ends == 1);
+    ck_assert(rpc_stream_wait_drain(client.stream));
+    ck_assert_uint_eq(client.n_drains, 0);
 }
 END_TEST
 
@@ -138,6 +195,31 @@ START_TEST(metadata_is_seen_by_the_other_side)
     const char *first = rpc_stream_metadata(client.stream, "x-server");
     ck_assert_ptr_eq(first, rpc_stream_metadata(client.stream, "x-server"));
     ck_assert_ptr_nonnull(strstr(rpc_stream_peer(server->stream), "127.0.0.1:"));
+}
+END_TEST
+
+START_TEST(a_peer_on_this_machine_is_known)
+{
+    const struct end *server = connect_ends();
+    RIG_RUN_UNTIL(&rig, client.n_headers == 1);
+    ck_assert(rpc_stream_is_loopback(client.stream));
+    ck_assert(rpc_stream_is_loopback(server->stream));
+
+    static const char *const local[] = {"ipv4:127.0.0.1:50122",
+                                        "ipv4:127.3.2.1:1",
+                                        "ipv6:[::1]:50122",
+                                        "ipv6:%5B::1%5D:50122",
+                                        "ipv6:[::FFFF:127.0.0.1]:1",
+                                        "ipv6:%5b::ffff:127.9.9.9%5d:1",
+                                        "unix:",
+                                        "unix:/run/s-proxy.sock"};
+    static const char *const remote[] = {"ipv4:10.0.0.8:50122", "ipv4:12.7.0.1:1", "ipv6:[2001:db8::1]:50122",
+                                         "ipv6:[::1234]:1",     "ipv6:[::1:2]:1",  "ipv6:%5B::ffff:10.0.0.1%5D:1",
+                                         "ipv6:[::2]:127",      "unknown",         ""};
+    for (unsigned i = 0; i < TEST_COUNT(local); i++)
+        ck_assert_msg(rpc_peer_is_loopback(local[i]), "%s", local[i]);
+    for (unsigned i = 0; i < TEST_COUNT(remote); i++)
+        ck_assert_msg(!rpc_peer_is_loopback(remote[i]), "%s", remote[i]);
 }
 END_TEST
 
@@ -311,6 +393,7 @@ static void flood_on_drain(struct end *e, enum end_event event, const uint8_t *b
         return;
     while (rpc_stream_queued_bytes(e->stream) < 256 * 1024)
         end_send(e, (*sent)++, 16000);
+    rpc_stream_wait_drain(e->stream);
 }
 
 /* Whether DIRECTION stalls is seen by the progress of another stream on the same connection, not by a clock. */
@@ -418,6 +501,13 @@ static void free_at_event(struct end *e, enum end_event event, const uint8_t *by
         ck_assert_uint_eq(bytes[n - 1], last); /* the message lasts as long as the callback */
 }
 
+static void drain_at_once(struct end *sender, const struct end *receiver)
+{
+    fill_queue(sender, receiver);
+    ck_assert(rpc_stream_wait_drain(sender->stream));
+    rpc_stream_resume(receiver->stream);
+}
+
 /* What makes each event happen at the client (i < 5) and at the server (i >= 5). */
 START_TEST(a_stream_may_be_freed_in_any_callback)
 {
@@ -440,8 +530,10 @@ START_TEST(a_stream_may_be_freed_in_any_callback)
         rpc_stream_half_close(client.stream);
     if (wanted == END_END)
         rpc_stream_finish(server->stream, RPC_OK, NULL);
-    RIG_RUN_UNTIL(&rig, !victim->stream);
     const struct end *other = is_client ? server : &client;
+    if (wanted == END_DRAIN)
+        drain_at_once(victim, other);
+    RIG_RUN_UNTIL(&rig, !victim->stream);
     if (other->stream)
         RIG_RUN_UNTIL(&rig, other->n_ends == 1);
     ck_assert_uint_eq(victim->n_ends, wanted == END_END);
@@ -504,7 +596,11 @@ static Suite *suite(void)
     tcase_add_test(t, an_empty_message_is_a_message);
     tcase_add_test(t, large_messages_come_in_one_run);
     tcase_add_test(t, a_message_above_the_limit_ends_its_stream_alone);
-    tcase_add_test(t, on_drain_tells_when_the_queue_has_fallen);
+    tcase_add_loop_test(t, on_drain_comes_once_when_it_was_asked_for, 0, TEST_COUNT(low_marks));
+    tcase_add_loop_test(t, on_drain_comes_not_when_nobody_asks, 0, TEST_COUNT(low_marks));
+    tcase_add_test(t, on_drain_is_the_answer_to_the_latest_question);
+    tcase_add_test(t, an_ended_stream_does_not_drain);
+    tcase_add_test(t, a_peer_on_this_machine_is_known);
     tcase_add_test(t, metadata_is_seen_by_the_other_side);
     tcase_add_test(t, metadata_that_http2_does_not_allow_is_refused);
     tcase_add_test(t, half_close_comes_behind_all_messages);
