@@ -48,7 +48,7 @@ static void sp_session_describe(const struct log_object *self, struct log_writer
     const struct sp_session *s = container_of(self, struct sp_session, log);
     log_field_u64(w, "session", s->number);
     if (s->lane)
-        log_field(w, "sid", "%.8s", relay_session_id(s->lane));
+        log_field(w, "sid", "%.8s", lane_session_id(s->lane));
     if (s->version != 0)
         log_field_bytes(w, "id", s->id, s->id_len);
 }

@@ -264,13 +264,6 @@ static void read_mail(struct mail *mail)
     rpc_stream_unref(s);
 }
 
-struct rpc_message *rpc_stream_take(struct rpc_stream *s)
-{
-    struct rpc_message *m = s->loop.message;
-    s->loop.message = NULL;
-    return m;
-}
-
 struct gate_wait *rpc_stream_hold(struct rpc_stream *s)
 {
     return gate_hold(&s->loop.gate);

@@ -104,9 +104,6 @@ bool rpc_stream_wait_drain(struct rpc_stream *s);
 /* Stop taking messages (the ones received wait), and go on. HTTP/2 flow control then stops the peer. */
 void rpc_stream_pause(struct rpc_stream *s);
 void rpc_stream_resume(struct rpc_stream *s);
-/* The message now in on_message becomes the caller's: its bytes stay where they are until rpc_message_free(). To be
- * called inside on_message, once. */
-struct rpc_message *rpc_stream_take(struct rpc_stream *s);
 /* The message now in on_message waits (gate.h). */
 struct gate_wait *rpc_stream_hold(struct rpc_stream *s);
 

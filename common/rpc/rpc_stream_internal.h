@@ -57,7 +57,7 @@ struct rpc_stream {
         void *arg;
         struct gate gate;
         struct rpc_queue inbox;      /* taken out of shared.inbox, not yet passed on */
-        struct rpc_message *message; /* the one now in on_message, or held; NULL once taken */
+        struct rpc_message *message; /* the one now in on_message, or held */
         size_t passed_bytes;         /* passed on since shared.unread_bytes was last corrected */
         struct rpc_metadata_text *texts;
         char *peer;

@@ -49,6 +49,22 @@ struct gate_wait *lane_hold(struct lane *l)
     return l->ops->hold(l);
 }
 
+bool lane_is_open(const struct lane *l)
+{
+    return l->is_open;
+}
+
+const char *lane_session_id(const struct lane *l)
+{
+    return l->ops->session_id(l);
+}
+
+void lane_set_callbacks(struct lane *l, const struct lane_cbs *cbs, void *arg)
+{
+    l->cbs = cbs;
+    l->arg = arg;
+}
+
 const struct lane_peer *lane_peer(const struct lane *l)
 {
     return &l->peer;

@@ -1,9 +1,8 @@
 /* What a lane has received and not passed on: the receiving half that all carriers share.
  *
- *   carrier --lane_inbox_receive(bytes of an MqttPacket)--> [ nothing waits: in place | else: copied, queued ]
- * --gate--> on_packet
- *           --lane_inbox_run()---------------------------------------------------------------> behind all of it:
- * calls->idle
+ *   carrier --lane_inbox_receive(MqttPacket)--> nothing waits: in place --gate--> on_packet
+ *      |                                 '----> else: copied, queued ------'   (may be held)
+ *      '----lane_inbox_run()-----------------------------------------------> calls->idle, behind all of it
  *
  * The carrier's stream is never held: credit for the other direction comes through it, and two full directions would
  * wait for each other. What may wait is bounded by credit, which is the carrier's business; here it is only counted.
@@ -30,24 +29,22 @@ struct lane_inbox_calls {
     enum gate_answer (*idle)(struct lane_inbox *in);
 };
 
-struct lane_item;
+struct lane_entry;
 
 struct lane_inbox {
     struct lane *lane; /* whose callbacks are called */
     const struct lane_inbox_calls *calls;
     struct gate gate;
-    struct list items;        /* of struct lane_item, oldest first: packets that wait */
-    struct mqtt_bytes direct; /* the packet that passes without waiting; ptr NULL: none. Valid inside receive() only */
-    size_t waiting_bytes;     /* charge of what has not been passed on */
-    size_t held_bytes;        /* charge of what the session has not consumed, waiting or passed */
-    size_t charge;            /* of the packet in on_packet, or held, else 0 */
-    size_t direct_charge;
-    uint8_t version; /* enum mqtt_version of the session; server: 0 until CONNECT has passed */
-    uint8_t
-        family; /* enum frame_family of the session; 0 until the carrier knows it. A packet of the other family fails */
-    bool is_server; /* the first packet must be CONNECT, and no later one may be */
-    bool is_busy;   /* a packet is in on_packet, or held */
-    bool is_closed; /* lane_inbox_close(): takes and passes nothing more */
+    struct list items;               /* packets that wait, oldest first */
+    const struct lane_entry *direct; /* the packet that passes without waiting; on the stack of receive() */
+    size_t waiting_bytes;            /* charge of what has not been passed on */
+    size_t held_bytes;               /* charge of what the session has not consumed, waiting or passed */
+    uint32_t charge;                 /* of the packet in on_packet, or held, else 0 */
+    uint8_t version;                 /* enum mqtt_version of the session; server: 0 until CONNECT has passed */
+    uint8_t family;                  /* enum frame_family of the session: a packet of another one fails. 0: not known */
+    bool is_server;                  /* the first packet must be CONNECT, and no later one may be */
+    bool is_busy;                    /* a packet is in on_packet, or held */
+    bool is_closed;                  /* lane_inbox_close(): takes and passes nothing more */
 };
 
 void lane_inbox_init(struct lane_inbox *in, struct lane *lane, const struct lane_inbox_calls *calls, bool is_server);

@@ -11,6 +11,7 @@ struct lane_ops {
     void (*consumed)(struct lane *l, size_t bytes);
     size_t (*packet_charge)(const struct lane *l);
     struct gate_wait *(*hold)(struct lane *l);
+    const char *(*session_id)(const struct lane *l);
     size_t (*buffered_bytes)(const struct lane *l);
     void (*pause)(struct lane *l, bool is_paused);
     void (*finish)(struct lane *l, enum lane_end why, const char *text);
@@ -23,6 +24,7 @@ struct lane {
     const struct lane_cbs *cbs;
     void *arg;
     struct lane_peer peer;
+    bool is_open; /* the peer is known */
 };
 
 #endif

@@ -22,8 +22,6 @@ void relay_unref(struct relay *r)
 {
     if (--r->refs > 0)
         return;
-    relay_drop_unsent(r);
-    relay_receive_deinit(r);
     free(r->finish_text);
     free(r->end_text);
     free(r);
@@ -35,7 +33,7 @@ void relay_fail(struct relay *r, enum lane_end why, const char *text)
         return;
     r->is_failed = true;
     relay_drop_unsent(r);
-    relay_drop_inbox(r);
+    relay_drop_received(r);
     rpc_stream_cancel(r->stream, why == LANE_END_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, text);
 }
 
@@ -58,14 +56,14 @@ static bool says_extension(const struct rpc_stream *s)
 /* Only CONNECT can be too large: nothing else was taken before. */
 static bool holds_too_large(const struct relay *r)
 {
-    const struct list *first = list_first(&r->outbox);
-    return first && list_entry(first, struct relay_outgoing, link)->len > r->lane.peer.max_frame_bytes;
+    const struct lane_outgoing *first = lane_outbox_first(&r->outbox);
+    return first && first->len > r->lane.peer.max_frame_bytes;
 }
 
 void relay_opened(struct relay *r, bool is_extended)
 {
     set_peer(r, is_extended);
-    r->is_open = true;
+    r->lane.is_open = true;
     if (holds_too_large(r)) {
         relay_fail(r, LANE_END_LIMIT, "CONNECT is larger than this s-proxy can take");
         return;
@@ -117,7 +115,7 @@ static enum lane_end end_of_status(const struct relay *r, int status)
     default:
         /* r-proxy cannot tell a lost link from an s-proxy that is not there; for s-proxy it means that the will must
          * fire. */
-        return r->is_server ? LANE_END_LOST : LANE_END_UNAVAILABLE;
+        return r->inbox.is_server ? LANE_END_LOST : LANE_END_UNAVAILABLE;
     }
 }
 
@@ -143,25 +141,31 @@ static const struct rpc_stream_cbs stream_cbs = {
 static void consumed(struct lane *l, size_t bytes)
 {
     struct relay *r = relay_of(l);
-    r->held_bytes -= bytes < r->held_bytes ? bytes : r->held_bytes;
+    lane_inbox_consumed(&r->inbox, bytes);
     relay_update_credit(r);
 }
 
 static size_t packet_charge(const struct lane *l)
 {
-    const struct relay *r = relay_of(l);
-    return r->current ? r->current->charge : 0;
+    return relay_of(l)->inbox.charge;
 }
 
 static struct gate_wait *hold(struct lane *l)
 {
-    return gate_hold(&relay_of(l)->gate);
+    return lane_inbox_hold(&relay_of(l)->inbox);
+}
+
+static const char *session_id(const struct lane *l)
+{
+    const char *id = rpc_stream_metadata(relay_of(l)->stream, "session-id");
+    return id ? id : "unknown";
 }
 
 static size_t buffered_bytes(const struct lane *l)
 {
     const struct relay *r = relay_of(l);
-    return r->inbox_bytes + r->join.len + r->outbox_bytes + r->collected.len + rpc_stream_queued_bytes(r->stream);
+    return r->inbox.waiting_bytes + r->join.len + r->outbox.bytes + r->collected.len +
+           rpc_stream_queued_bytes(r->stream);
 }
 
 static void pause_lane(struct lane *l, bool is_paused)
@@ -186,10 +190,10 @@ static void free_lane(struct lane *l)
 {
     struct relay *r = relay_of(l);
     r->is_freed = true;
-    gate_close(&r->gate);
+    lane_inbox_close(&r->inbox);
+    lane_join_clear(&r->join);
     r->stream = rpc_stream_free(r->stream);
     relay_drop_unsent(r);
-    relay_drop_inbox(r);
     relay_unref(r);
 }
 
@@ -199,6 +203,7 @@ static const struct lane_ops relay_ops = {
     .consumed = consumed,
     .packet_charge = packet_charge,
     .hold = hold,
+    .session_id = session_id,
     .buffered_bytes = buffered_bytes,
     .pause = pause_lane,
     .finish = finish,
@@ -207,7 +212,7 @@ static const struct lane_ops relay_ops = {
 
 /* --- Beginning */
 
-static struct relay *relay_new(const struct lane_cbs *cbs, void *arg)
+static struct relay *relay_new(const struct lane_cbs *cbs, void *arg, bool is_server)
 {
     struct relay *r = calloc(1, sizeof(*r));
     if (!r)
@@ -216,9 +221,9 @@ static struct relay *relay_new(const struct lane_cbs *cbs, void *arg)
     r->refs = 1;
     r->window = LANE_WINDOW_BYTES;
     r->next_sequence = 1;
-    list_init(&r->outbox);
+    lane_outbox_init(&r->outbox);
     relay_collect_init(r);
-    relay_receive_init(r);
+    relay_receive_init(r, is_server);
     set_peer(r, false);
     return r;
 }
@@ -243,11 +248,11 @@ static int open_stream(struct relay *r, const struct relay_open_params *params)
 
 int relay_open(const struct relay_open_params *params, const struct lane_cbs *cbs, void *arg, struct lane **ret_lane)
 {
-    struct relay *r = relay_new(cbs, arg);
+    struct relay *r = relay_new(cbs, arg, false);
     if (!r)
         return err_errno(-ENOMEM, "lane");
-    r->version = params->connect->version;
-    r->family = r->version == MQTT_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
+    r->inbox.version = params->connect->version;
+    r->inbox.family = r->inbox.version == MQTT_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
     int result = open_stream(r, params);
     if (result < 0) {
         lane_free(&r->lane);
@@ -259,12 +264,11 @@ int relay_open(const struct relay_open_params *params, const struct lane_cbs *cb
 
 int relay_accept(struct rpc_stream *stream, const struct lane_cbs *cbs, void *arg, struct lane **ret_lane)
 {
-    struct relay *r = relay_new(cbs, arg);
+    struct relay *r = relay_new(cbs, arg, true);
     if (!r) {
         rpc_stream_free(stream);
         return err_errno(-ENOMEM, "lane");
     }
-    r->is_server = true;
     r->stream = stream;
     r->loop = mailbox_loop(rpc_stream_mailbox(stream));
     const struct rpc_metadata metadata = {EXTENSION_KEY, EXTENSION_VALUE};
@@ -280,10 +284,4 @@ int relay_accept(struct rpc_stream *stream, const struct lane_cbs *cbs, void *ar
         relay_send_heartbeat(r);
     *ret_lane = &r->lane;
     return 0;
-}
-
-const char *relay_session_id(const struct lane *l)
-{
-    const char *id = rpc_stream_metadata(relay_of(l)->stream, "session-id");
-    return id ? id : "unknown";
 }

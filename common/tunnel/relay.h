@@ -25,9 +25,8 @@ int relay_open(const struct relay_open_params *params, const struct lane_cbs *cb
 
 /* s-proxy: a new stream has arrived on this loop. Response headers go out at once; the session's packets begin with
  * CONNECT. A second ESTABLISH, a packet before ESTABLISH, or a packet of the wrong version ends it with
- * LANE_END_PROTOCOL. on_open comes with ESTABLISH; lane_peer() is right from the start. Takes STREAM in any case. */
+ * LANE_END_PROTOCOL. lane_session_id() is that of the peer's metadata ("unknown" if it sent none). on_open comes with
+ * ESTABLISH; lane_peer() is right from the start. Takes STREAM in any case. */
 int relay_accept(struct rpc_stream *stream, const struct lane_cbs *cbs, void *arg, struct lane **ret_lane);
-/* The session id of the peer's metadata ("unknown" if it sent none). */
-const char *relay_session_id(const struct lane *l);
 
 #endif

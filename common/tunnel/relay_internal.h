@@ -3,68 +3,20 @@
  *   relay.c          open, accept, end, and the functions of lane.h
  *   relay_send.c     packet -> message or pieces, as the window allows        (sender's half of sections 4 and 5)
  *   relay_collect.c  packets of a turn -> one message                         (section 6)
- *   relay_receive.c  message -> packets, through the gate; credit             (receiver's half of both)
- *   relay_join.c     pieces -> one frame
- *   relay_scratch.c  the memory in which lists of a packet are rebuilt
+ *   relay_receive.c  message -> packets -> lane_inbox; credit                 (receiver's half of all three)
  *
  * Sections are those of proto/mqtt_relay.proto. */
 #ifndef RELAY_INTERNAL_H
 #define RELAY_INTERNAL_H
 
+#include "lane_inbox.h"
 #include "lane_internal.h"
-#include "list.h"
+#include "lane_join.h"
+#include "lane_outbox.h"
 #include "loop.h"
 #include "relay.h"
 #include "relay_frame.h"
 #include "rpc_stream.h"
-
-/* Memory for frame_to_packet(). The packet points into it. */
-struct relay_scratch {
-    uint8_t *bytes;
-    size_t size;
-};
-/* At least SIZE bytes; false when memory is short. A small one is kept per thread, so most packets cost no allocation.
- */
-bool relay_scratch_take(struct relay_scratch *s, size_t size);
-/* Empty afterwards. */
-void relay_scratch_give_back(struct relay_scratch *s);
-
-/* A packet that grows as its pieces arrive. */
-struct relay_join {
-    uint8_t *bytes;
-    size_t len;   /* arrived */
-    size_t room;  /* allocated */
-    size_t total; /* announced by the first piece; 0 = no packet is being joined */
-};
-
-enum relay_join_result {
-    RELAY_JOIN_MORE = 0,
-    RELAY_JOIN_DONE,   /* ->bytes[0, ->len) is the frame: the caller takes it and zeroes the join */
-    RELAY_JOIN_BROKEN, /* not what section 4 allows */
-    RELAY_JOIN_TOO_LARGE,
-};
-/* -ENOMEM is the only error. */
-int relay_join_add(struct relay_join *j, uint32_t total_bytes, struct mqtt_bytes data);
-void relay_join_clear(struct relay_join *j);
-
-/* A received message with one packet, or with a batch of them. Its memory is one of `message` and `copy`, or, while
- * relay_on_message() is on the stack, the stream's. */
-struct relay_item {
-    struct list link;
-    struct rpc_message *message;
-    uint8_t *copy;            /* from malloc */
-    struct relay_frame frame; /* the packet that passes, or passes next */
-    size_t charge;            /* of that packet */
-    struct mqtt_bytes rest;   /* entries of a batch behind it, not looked into */
-};
-
-/* A frame that could not be sent at once. */
-struct relay_outgoing {
-    struct list link;
-    size_t len;
-    size_t sent;
-    uint8_t bytes[];
-};
 
 /* Packets that leave at the end of the turn. */
 struct relay_collection {
@@ -80,10 +32,6 @@ struct relay {
     struct rpc_stream *stream;
     struct loop *loop;
     unsigned refs;
-    uint8_t version; /* enum mqtt_version; server: 0 until CONNECT */
-    uint8_t family;  /* enum frame_family; server: 0 until ESTABLISH */
-    bool is_server;
-    bool is_open; /* the peer's abilities are known */
     bool is_freed;
     bool is_failed;    /* cancelled by us: nothing is taken or sent any more, on_end follows */
     bool is_finishing; /* lane_finish() was called */
@@ -96,24 +44,16 @@ struct relay {
 
     /* relay_send.c, relay_collect.c */
     struct relay_collection collected;
-    struct list outbox;  /* of struct relay_outgoing */
-    size_t outbox_bytes; /* not sent yet */
-    int64_t window;      /* what the peer still takes; may be negative by one message */
+    struct lane_outbox outbox;
+    int64_t window; /* what the peer still takes; may be negative by one message */
     uint64_t next_sequence;
     enum lane_end finish_why;
     char *finish_text;
 
     /* relay_receive.c */
-    struct gate gate;
-    struct list inbox;          /* of struct relay_item */
-    size_t inbox_bytes;         /* not passed on yet, DIRECT included */
-    struct relay_item *current; /* has the packet in on_packet, or held; NULL when idle */
-    struct relay_item direct;   /* what need not go through the inbox, because nothing waits there */
-    bool is_direct_next;
-    struct relay_scratch scratch;
-    size_t held_bytes;                      /* charge of whole packets that the session has not consumed */
+    struct lane_inbox inbox; /* family: server: 0 until ESTABLISH */
+    struct lane_join join;
     uint64_t received_bytes, allowed_bytes; /* since the beginning; extended peers */
-    struct relay_join join;
     enum lane_end end_why;
     char *end_text;
 };
@@ -125,7 +65,7 @@ static inline struct relay *relay_of(const struct lane *l)
 
 static inline enum relay_direction relay_direction_of(const struct relay *r)
 {
-    return r->is_server ? RELAY_BROKER_TO_CLIENT : RELAY_CLIENT_TO_BROKER;
+    return r->inbox.is_server ? RELAY_BROKER_TO_CLIENT : RELAY_CLIENT_TO_BROKER;
 }
 
 void relay_ref(struct relay *r);
@@ -165,8 +105,7 @@ void relay_collect_drop(struct relay *r);
 
 /* --- relay_receive.c */
 
-void relay_receive_init(struct relay *r);
-void relay_receive_deinit(struct relay *r);
+void relay_receive_init(struct relay *r, bool is_server);
 enum gate_answer relay_on_message(struct rpc_stream *s, const uint8_t *bytes, size_t n, void *arg);
 /* The peer has finished: half-close or TERMINATE. */
 void relay_half_closed(struct relay *r);
@@ -174,6 +113,7 @@ void relay_half_closed(struct relay *r);
 void relay_deliver(struct relay *r);
 /* Receiving goes on, stops, or is credited, by what the session holds. */
 void relay_update_credit(struct relay *r);
-void relay_drop_inbox(struct relay *r);
+/* Packets that have not been passed on. */
+void relay_drop_received(struct relay *r);
 
 #endif

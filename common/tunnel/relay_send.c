@@ -34,7 +34,7 @@ static bool has_window(const struct relay *r)
 /* r-proxy has half-closed, so no credit can come any more; and its client is gone. What cannot leave now never can. */
 static bool is_deaf(const struct relay *r)
 {
-    return r->is_server && r->is_half_closed && !has_window(r);
+    return r->inbox.is_server && r->is_half_closed && !has_window(r);
 }
 
 void relay_pass_on(struct relay *r, struct rpc_message *m)
@@ -60,21 +60,9 @@ static int send_frame_now(struct relay *r, const struct packet_frame *f)
     return 0;
 }
 
-static int put_into_outbox(struct relay *r, const struct packet_frame *f)
-{
-    struct relay_outgoing *o = malloc(sizeof(*o) + f->total_bytes);
-    if (!o)
-        return err_errno(-ENOMEM, "lane");
-    *o = (struct relay_outgoing){.len = f->total_bytes};
-    packet_to_frame_write(f, o->bytes);
-    list_add_tail(&r->outbox, &o->link);
-    r->outbox_bytes += o->len;
-    return 0;
-}
-
 static bool may_leave_now(const struct relay *r, size_t n)
 {
-    if (!r->is_open || !list_is_empty(&r->outbox))
+    if (!r->lane.is_open || !list_is_empty(&r->outbox.items))
         return false;
     return r->lane.peer.is_extended ? n <= LANE_PIECE_BYTES && r->window > 0 : true;
 }
@@ -92,7 +80,7 @@ int relay_send(struct lane *l, const struct mqtt_packet *packet)
     if (may_leave_now(r, n)) {
         result = l->peer.is_extended ? relay_collect(r, &f) : send_frame_now(r, &f);
     } else {
-        result = put_into_outbox(r, &f);
+        result = lane_outbox_put(&r->outbox, &f);
         relay_send_on(r);
     }
     if (result == 0)
@@ -105,34 +93,20 @@ bool relay_may_send(const struct lane *l)
     const struct relay *r = relay_of(l);
     if (is_over(r) || is_deaf(r))
         return true; /* it is dropped: no reason to stop anybody */
-    return r->is_open && list_is_empty(&r->outbox) && has_window(r) &&
+    return r->lane.is_open && list_is_empty(&r->outbox.items) && has_window(r) &&
            r->collected.len + rpc_stream_queued_bytes(r->stream) < QUEUE_HIGH;
 }
 
 /* --- The outbox */
 
-static void outgoing_done(struct relay *r, struct relay_outgoing *o)
-{
-    list_del(&o->link);
-    free(o);
-}
-
-static void drop_outbox(struct relay *r)
-{
-    struct list *first;
-    while ((first = list_first(&r->outbox)))
-        outgoing_done(r, list_entry(first, struct relay_outgoing, link));
-    r->outbox_bytes = 0;
-}
-
 void relay_drop_unsent(struct relay *r)
 {
     relay_collect_drop(r);
-    drop_outbox(r);
+    lane_outbox_clear(&r->outbox);
 }
 
 /* The next message made of O; *RET_DATA: how far it takes it. NULL if memory is short. */
-static struct rpc_message *next_piece(const struct relay *r, const struct relay_outgoing *o, size_t *ret_data)
+static struct rpc_message *next_piece(const struct relay *r, const struct lane_outgoing *o, size_t *ret_data)
 {
     size_t left = o->len - o->sent;
     size_t n = left < PIECE_DATA ? left : PIECE_DATA;
@@ -148,7 +122,7 @@ static struct rpc_message *next_piece(const struct relay *r, const struct relay_
     return m;
 }
 
-static struct rpc_message *whole(const struct relay_outgoing *o)
+static struct rpc_message *whole(const struct lane_outgoing *o)
 {
     struct rpc_message *m = rpc_message_new(o->len);
     if (m)
@@ -156,7 +130,7 @@ static struct rpc_message *whole(const struct relay_outgoing *o)
     return m;
 }
 
-static bool send_one(struct relay *r, struct relay_outgoing *o)
+static bool send_one(struct relay *r, const struct lane_outgoing *o)
 {
     size_t data = o->len;
     bool is_whole = !r->lane.peer.is_extended || o->len <= LANE_PIECE_BYTES;
@@ -165,10 +139,7 @@ static bool send_one(struct relay *r, struct relay_outgoing *o)
         return false;
     relay_flush(r);
     send_charged(r, m, rpc_message_length(m));
-    o->sent += data;
-    r->outbox_bytes -= data;
-    if (o->sent == o->len)
-        outgoing_done(r, o);
+    lane_outbox_sent(&r->outbox, data);
     return true;
 }
 
@@ -185,7 +156,7 @@ static void send_end(struct relay *r)
     };
     r->is_finish_sent = true;
     relay_flush(r);
-    if (r->is_server)
+    if (r->inbox.is_server)
         rpc_stream_finish(r->stream, statuses[r->finish_why], r->finish_text);
     else
         rpc_stream_half_close(r->stream);
@@ -193,18 +164,19 @@ static void send_end(struct relay *r)
 
 void relay_send_on(struct relay *r)
 {
-    if (!r->is_open || r->is_failed || r->is_ended)
+    if (!r->lane.is_open || r->is_failed || r->is_ended)
         return;
-    struct list *first;
-    while ((first = list_first(&r->outbox)) && has_window(r) && rpc_stream_queued_bytes(r->stream) < QUEUE_FULL) {
-        if (!send_one(r, list_entry(first, struct relay_outgoing, link))) {
+    const struct lane_outgoing *first;
+    while ((first = lane_outbox_first(&r->outbox)) && has_window(r) &&
+           rpc_stream_queued_bytes(r->stream) < QUEUE_FULL) {
+        if (!send_one(r, first)) {
             relay_fail(r, LANE_END_LIMIT, "out of memory");
             return;
         }
     }
     if (is_deaf(r))
-        drop_outbox(r);
-    if (r->is_finishing && !r->is_finish_sent && list_is_empty(&r->outbox))
+        lane_outbox_clear(&r->outbox);
+    if (r->is_finishing && !r->is_finish_sent && list_is_empty(&r->outbox.items))
         send_end(r);
 }
 
@@ -217,7 +189,7 @@ int relay_send_establish(struct relay *r, const char *client_id)
     if (!m)
         return err_errno(-ENOMEM, "lane");
     uint8_t *start = rpc_message_bytes(m);
-    enum relay_frame_kind kind = r->family == FRAME_MQTTV5 ? RELAY_FRAME_ESTABLISH_V5 : RELAY_FRAME_ESTABLISH_V3;
+    enum relay_frame_kind kind = r->inbox.family == FRAME_MQTTV5 ? RELAY_FRAME_ESTABLISH_V5 : RELAY_FRAME_ESTABLISH_V3;
     uint8_t *end = relay_frame_write_control(start, kind, 0, RELAY_CLIENT_TO_BROKER, id);
     rpc_message_set_length(m, (size_t)(end - start));
     relay_pass_on(r, m);
@@ -229,7 +201,7 @@ int relay_send_connect(struct relay *r, const struct mqtt_packet *connect)
     struct packet_frame f;
     size_t n = packet_to_frame_plan(&f, connect, 0, RELAY_CLIENT_TO_BROKER);
     /* A large one waits until it is known whether the peer can take it in pieces. */
-    return n <= LANE_UNKNOWN_PEER_MAX ? send_frame_now(r, &f) : put_into_outbox(r, &f);
+    return n <= LANE_UNKNOWN_PEER_MAX ? send_frame_now(r, &f) : lane_outbox_put(&r->outbox, &f);
 }
 
 void relay_send_credit(struct relay *r, uint64_t bytes)

@@ -49,8 +49,6 @@ static enum gate_answer on_packet(struct lane *l, const struct mqtt_packet *pack
     if (holds) {
         p->wait = lane_hold(l);
         p->held_copy = mqtt_packet_store(packet);
-        p->held_view = *packet;
-        p->held = &p->held_view;
     }
     if (!p->is_stalled && !holds)
         party_consume(p);
@@ -168,10 +166,16 @@ void party_open(struct party *p, struct rig *r, const struct mqtt_packet *connec
 void party_free(struct party *p)
 {
     p->lane = lane_free(p->lane);
-    gate_continue(p->wait);
+    party_continue(p);
+}
+
+void party_continue(struct party *p)
+{
+    struct gate_wait *wait = p->wait;
     p->wait = NULL;
     free(p->held_copy);
     p->held_copy = NULL;
+    gate_continue(wait);
 }
 
 int party_publish(struct party *p, uint8_t version, uint32_t number, size_t n)

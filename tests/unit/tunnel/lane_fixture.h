@@ -25,9 +25,7 @@ struct party {
     bool is_stalled;    /* consumes nothing */
     bool holds_next;    /* holds the next packet */
     struct gate_wait *wait;
-    const struct mqtt_packet *held; /* as it was passed: valid until gate_continue() */
-    struct mqtt_packet *held_copy;  /* what it has to be */
-    struct mqtt_packet held_view;
+    struct mqtt_packet *held_copy; /* until party_continue() */
 
     /* What a test wants beyond recording; runs last, may free the lane. */
     void (*on_event)(struct party *p, enum party_event event, const struct mqtt_packet *packet);
@@ -46,6 +44,8 @@ void party_open(struct party *p, struct rig *r, const struct mqtt_packet *connec
 void party_free(struct party *p);
 /* PUBLISH number NUMBER of N >= 4 bytes. Returns what lane_send() says. */
 int party_publish(struct party *p, uint8_t version, uint32_t number, size_t n);
+/* The held packet waits no longer. */
+void party_continue(struct party *p);
 /* Everything owed is consumed, and what comes from now on at once. */
 void party_consume(struct party *p);
 
