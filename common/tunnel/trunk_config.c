@@ -9,11 +9,6 @@
 #include "trunk.h"
 #include "trunk_zip.h"
 
-enum {
-    TRUNK_CONFIG_ZSTD_LEVEL = 3,      /* what zstd takes by itself */
-    TRUNK_CONFIG_ZSTD_LEVEL_MAX = 19, /* above it memory and time are out of proportion */
-};
-
 static const char *const trunk_config_services[] = {
     [TRUNK_SERVICE_AUTO] = "auto",
     [TRUNK_SERVICE_TRUNK] = "trunk",
@@ -23,12 +18,12 @@ static const char *const trunk_config_services[] = {
 
 static int trunk_config_parse_compression(const char *text, const char *variable, void *ret_field)
 {
-    struct trunk_compression c = {.level = TRUNK_CONFIG_ZSTD_LEVEL, .is_on_loopback = strcmp(text, "auto") != 0};
+    struct trunk_compression c = {.level = TRUNK_ZIP_LEVEL_DEFAULT, .is_on_loopback = strcmp(text, "auto") != 0};
     if (strcmp(text, "none") == 0) {
         c.level = 0;
     } else if (strncmp(text, "zstd:", 5) == 0) {
         int64_t level;
-        int r = str_parse_int(text + 5, 1, TRUNK_CONFIG_ZSTD_LEVEL_MAX, &level);
+        int r = str_parse_int(text + 5, 1, TRUNK_ZIP_LEVEL_MAX, &level);
         if (r < 0)
             return err_context(r, "level of zstd");
         c.level = (uint8_t)level;
@@ -69,7 +64,7 @@ const struct config_row trunk_option_rows[TRUNK_OPTION_ROWS] = {
      .argument = "auto|none|zstd[:LEVEL]",
      .parse = trunk_config_parse_compression,
      .help = "compression of trunks; auto is zstd except where the peer is this machine; none on one side is none in "
-             "both directions; LEVEL is 1 (fast) to 19 (small), 3 unless given"},
+             "both directions; LEVEL is 1 (fast) to 19 (small), 2 unless given"},
     {.name = "trunk-compression-window",
      .kind = CONFIG_CUSTOM,
      CONFIG_FIELD(struct trunk_config, window_log),
@@ -77,7 +72,7 @@ const struct config_row trunk_option_rows[TRUNK_OPTION_ROWS] = {
      .argument = "S",
      .parse = trunk_config_parse_window,
      .help = "how far back compression looks for what repeats, 1k to 128M, a power of two; memory follows from it: "
-             "each trunk takes this much to receive, and to send about twice this much, at high levels several times. "
+             "each trunk takes this much to receive, and to send once this much up to level 2, else three times. "
              "The smaller one of both sides counts"},
     {.name = "trunk-linger",
      .kind = CONFIG_DURATION,

@@ -41,7 +41,7 @@ START_TEST(the_defaults_are_those_of_the_guide)
     ck_assert_uint_eq(o.max_lanes, 7);
     ck_assert_uint_eq(o.dead_after_ms, 3000);
     ck_assert_uint_eq(o.linger_ms, 0);
-    ck_assert_uint_eq(o.zstd_level, 3);
+    ck_assert_uint_eq(o.zstd_level, 2);
     ck_assert_uint_eq(o.zstd_window_log, 20);
     ck_assert(!o.is_zstd_on_loopback);
 }
@@ -52,7 +52,7 @@ static const struct {
     unsigned level, window_log;
     bool is_on_loopback;
 } compressions[] = {
-    {"auto", 3, 20, false},  {"none", 0, 0, true},      {"zstd", 3, 20, true},
+    {"auto", 2, 20, false},  {"none", 0, 0, true},      {"zstd", 2, 20, true},
     {"zstd:1", 1, 20, true}, {"zstd:19", 19, 20, true},
 };
 
