@@ -1,14 +1,18 @@
 /* See rpc_channel.h. */
 #include "rpc_channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <grpc/grpc_security.h>
 
 #include "err.h"
+#include "list.h"
+#include "mailbox.h"
 #include "rpc_op.h"
 #include "rpc_stream_internal.h"
 
@@ -16,12 +20,135 @@ struct rpc_channel {
     grpc_channel *channel;
     struct rpc_cq *cq;
     char *target;
+    struct rpc_channel_watch *watch; /* NULL: not watched, or the watch is over */
 };
+
+/* One attempt: TCP and TLS have to be done in it. To libgrpc the two are one number, the shortest back-off. */
+enum { CONNECT_TIMEOUT_MS = 10000 };
 
 static int milliseconds(uint32_t ms)
 {
     return ms == 0 || ms > INT_MAX ? INT_MAX : (int)ms;
 }
+
+/* --- Watching the connection
+ *
+ *   loop: watch_arm() --> libgrpc: the state is another one --> rpc_cq thread: watch_done() --> mail --> loop:
+ * watch_read() --> watch_arm()
+ *
+ * The watch is in one place at a time; the lock is about who frees it when the channel is closed meanwhile. */
+
+struct rpc_channel_watch {
+    struct rpc_op op;
+    struct mail mail;
+    struct mailbox *mailbox;
+    struct rpc_channel *channel; /* loop only; not valid once stopped */
+    rpc_channel_watch_fn *fn;
+    void *arg;
+    grpc_connectivity_state seen; /* loop only */
+    bool was_up;
+    struct {
+        pthread_mutex_t mutex;
+        bool is_stopped; /* wherever it comes up next, it is freed */
+    } shared;
+};
+
+static struct rpc_channel_watch *watch_free(struct rpc_channel_watch *w)
+{
+    if (!w)
+        return NULL;
+    pthread_mutex_destroy(&w->shared.mutex);
+    free(w);
+    return NULL;
+}
+
+static void watch_arm(struct rpc_channel_watch *w)
+{
+    const struct rpc_channel *ch = w->channel;
+    rpc_op_expose(&w->op);
+    grpc_channel_watch_connectivity_state(ch->channel, w->seen, gpr_inf_future(GPR_CLOCK_MONOTONIC),
+                                          rpc_cq_queue(ch->cq), &w->op);
+}
+
+static void watch_done(struct rpc_op *op, bool is_ok)
+{
+    struct rpc_channel_watch *w = container_of(op, struct rpc_channel_watch, op);
+    pthread_mutex_lock(&w->shared.mutex);
+    bool is_stopped = w->shared.is_stopped;
+    if (!is_stopped)
+        mailbox_post(w->mailbox, &w->mail); /* under the lock: the mailbox outlives only a watch that is not stopped */
+    pthread_mutex_unlock(&w->shared.mutex);
+    if (is_stopped)
+        watch_free(w);
+}
+
+static bool watch_is_over(const struct rpc_channel_watch *w)
+{
+    return w->seen == GRPC_CHANNEL_TRANSIENT_FAILURE || w->seen == GRPC_CHANNEL_SHUTDOWN ||
+           (w->was_up && w->seen != GRPC_CHANNEL_READY);
+}
+
+/* May close the channel. */
+static void watch_look(struct rpc_channel_watch *w)
+{
+    struct rpc_channel *ch = w->channel;
+    rpc_channel_watch_fn *fn = w->fn;
+    void *arg = w->arg;
+    w->seen = grpc_channel_check_connectivity_state(ch->channel, 0);
+    const bool is_up = w->seen == GRPC_CHANNEL_READY && !w->was_up;
+    if (watch_is_over(w)) {
+        ch->watch = watch_free(w);
+        fn(ch, false, arg); /* the channel may be gone from here on */
+        return;
+    }
+    w->was_up |= is_up;
+    watch_arm(w);
+    if (is_up)
+        fn(ch, true, arg);
+}
+
+static void watch_read(struct mail *mail)
+{
+    struct rpc_channel_watch *w = container_of(mail, struct rpc_channel_watch, mail);
+    if (w->shared.is_stopped) /* written on this thread */
+        watch_free(w);
+    else
+        watch_look(w);
+}
+
+static void watch_stop(struct rpc_channel *ch)
+{
+    struct rpc_channel_watch *w = ch->watch;
+    if (!w)
+        return;
+    ch->watch = NULL;
+    pthread_mutex_lock(&w->shared.mutex);
+    w->shared.is_stopped = true;
+    pthread_mutex_unlock(&w->shared.mutex);
+}
+
+int rpc_channel_watch(struct rpc_channel *ch, struct mailbox *mailbox, rpc_channel_watch_fn *fn, void *arg)
+{
+    assert(!ch->watch);
+    if (!grpc_channel_support_connectivity_watcher(ch->channel))
+        return err_set(-EINVAL, "channel to %s: not an address", ch->target);
+    struct rpc_channel_watch *w = calloc(1, sizeof(*w));
+    if (!w)
+        return err_errno(-ENOMEM, "channel to %s", ch->target);
+    w->op.done = watch_done;
+    w->mail.fn = watch_read;
+    w->mailbox = mailbox;
+    w->channel = ch;
+    w->fn = fn;
+    w->arg = arg;
+    pthread_mutex_init(&w->shared.mutex, NULL);
+    w->seen = GRPC_CHANNEL_IDLE; /* any other is news */
+    ch->watch = w;
+    watch_arm(w);
+    return 0;
+}
+
+/* --- Life */
 
 int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params, struct rpc_channel **ret_channel)
 {
@@ -44,11 +171,13 @@ int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params,
         rpc_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
         rpc_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
         rpc_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100),
-        /* Also the time limit of one attempt: TCP and TLS have to be done in it. */
-        rpc_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000),
+        rpc_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
         rpc_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000),
+        rpc_arg(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, INT_MAX),
+        {.type = GRPC_ARG_STRING, .key = GRPC_ARG_DEFAULT_AUTHORITY, .value.string = (char *)params->authority},
     };
-    grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
+    const size_t n_args = sizeof(args) / sizeof(args[0]);
+    grpc_channel_args all = {.num_args = params->authority ? n_args : n_args - 1, .args = args};
     grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
     ch->channel = grpc_channel_create(target, credentials, &all);
     grpc_channel_credentials_release(credentials);
@@ -62,7 +191,8 @@ struct rpc_channel *rpc_channel_close(struct rpc_channel *ch)
 {
     if (!ch)
         return NULL;
-    grpc_channel_destroy(ch->channel);
+    watch_stop(ch);
+    grpc_channel_destroy(ch->channel); /* the tag of a watch comes back */
     free(ch->target);
     free(ch);
     return NULL;
