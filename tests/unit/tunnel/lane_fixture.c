@@ -7,7 +7,8 @@
 #include <string.h>
 
 static struct party *server_parties;
-static unsigned n_server_parties;
+static unsigned n_server_parties, n_arrived;
+static int (*open_lane)(struct party *p, const struct mqtt_packet *connect);
 
 static void tell(struct party *p, enum party_event event, const struct mqtt_packet *packet)
 {
@@ -95,21 +96,120 @@ const struct lane_cbs party_cbs = {
     .on_end = on_end,
 };
 
-static void arrive(struct rig *r, struct rpc_stream *stream)
+static struct party *next_server_party(struct rig *r)
 {
-    ck_assert_uint_le(r->n_arrived, n_server_parties);
-    struct party *p = &server_parties[r->n_arrived - 1];
+    ck_assert_uint_lt(n_arrived, n_server_parties);
+    struct party *p = &server_parties[n_arrived++];
     p->rig = r;
+    return p;
+}
+
+unsigned lanes_arrived(void)
+{
+    return n_arrived;
+}
+
+/* --- Over the relay service */
+
+static void arrive_by_relay(struct rig *r, struct rpc_stream *stream)
+{
+    struct party *p = next_server_party(r);
     ck_assert_int_eq(relay_accept(stream, &party_cbs, p, &p->lane), 0);
 }
 
-void lanes_init(struct rig *r, struct party *servers, unsigned n_servers)
+static int open_by_relay(struct party *p, const struct mqtt_packet *connect)
 {
-    rig_init_at(r, RELAY_PATH, 8 * 1024 * 1024, 1);
+    const struct relay_open_params params = {
+        .channel = p->rig->channel,
+        .mailbox = p->rig->mailbox,
+        .session_id = "00112233445566778899aabbccddeeff",
+        .connect = connect,
+    };
+    return relay_open(&params, &party_cbs, p, &p->lane);
+}
+
+/* --- Over a trunk */
+
+static struct trunk *trunks[2]; /* the client's, the server's */
+static struct trunk_metrics trunk_metrics;
+static const struct trunk_options trunk_options = {
+    .software = "test", .dead_after_ms = 20000, .max_lanes = 1000, .zstd_window_log = 20};
+
+static void on_trunk_ready(struct trunk *t, void *arg)
+{
+    struct rig *r = arg;
+    loop_stop(r->loop);
+}
+
+/* Open from the start, so on_open does not come. */
+static void on_trunk_lane(struct trunk *t, struct lane *l, void *arg)
+{
+    struct party *p = next_server_party(arg);
+    p->lane = l;
+    lane_set_callbacks(l, &party_cbs, p);
+    on_open(l, p);
+}
+
+static void on_trunk_end(struct trunk *t, int status, const char *text, void *arg)
+{
+    struct rig *r = arg;
+    loop_stop(r->loop);
+}
+
+static const struct trunk_cbs trunk_cbs = {
+    .on_ready = on_trunk_ready, .on_lane = on_trunk_lane, .on_end = on_trunk_end};
+
+static struct trunk_params trunk_params(struct rig *r)
+{
+    return (struct trunk_params){
+        .mailbox = r->mailbox, .options = &trunk_options, .metrics = &trunk_metrics, .cbs = &trunk_cbs, .arg = r};
+}
+
+static void arrive_by_trunk(struct rig *r, struct rpc_stream *stream)
+{
+    const struct trunk_params params = trunk_params(r);
+    ck_assert_int_eq(trunk_accept(stream, &params, &trunks[1]), 0);
+}
+
+static void open_trunk(struct rig *r)
+{
+    const struct trunk_params params = trunk_params(r);
+    ck_assert_int_eq(trunk_open(r->channel, &params, &trunks[0]), 0);
+    RIG_RUN_UNTIL(r, trunk_is_usable(trunks[0]) && trunks[1]);
+}
+
+static int open_by_trunk(struct party *p, const struct mqtt_packet *connect)
+{
+    static const uint8_t id[TRUNK_SESSION_ID_BYTES] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                                       0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    const struct trunk_lane_params params = {.session_id = id, .connect = connect};
+    int r = trunk_open_lane(trunks[0], &params, &party_cbs, p, &p->lane);
+    if (r == 0)
+        on_open(p->lane, p);
+    return r;
+}
+
+/* --- Either */
+
+void lanes_init(struct rig *r, enum lane_carrier carrier, struct party *servers, unsigned n_servers)
+{
+    bool is_trunk = carrier == LANE_OVER_TRUNK;
+    rig_init_at(r, is_trunk ? TRUNK_PATH : RELAY_PATH, 8 * 1024 * 1024, 1);
     memset(servers, 0, n_servers * sizeof(*servers));
     server_parties = servers;
     n_server_parties = n_servers;
-    r->on_arrival = arrive;
+    n_arrived = 0;
+    open_lane = is_trunk ? open_by_trunk : open_by_relay;
+    r->on_arrival = is_trunk ? arrive_by_trunk : arrive_by_relay;
+    if (is_trunk)
+        open_trunk(r);
+}
+
+void lanes_deinit(struct rig *r)
+{
+    for (unsigned i = 0; i < 2; i++)
+        trunks[i] = trunk_free(trunks[i]);
+    rig_deinit(r);
 }
 
 const struct mqtt_packet *sample_connect(uint8_t version, size_t will_bytes)
@@ -153,14 +253,8 @@ const struct mqtt_packet *sample_large_connect(size_t bytes)
 
 void party_open(struct party *p, struct rig *r, const struct mqtt_packet *connect)
 {
-    const struct relay_open_params params = {
-        .channel = r->channel,
-        .mailbox = r->mailbox,
-        .session_id = "00112233445566778899aabbccddeeff",
-        .connect = connect,
-    };
     p->rig = r;
-    ck_assert_int_eq(relay_open(&params, &party_cbs, p, &p->lane), 0);
+    ck_assert_int_eq(open_lane(p, connect), 0);
 }
 
 void party_free(struct party *p)

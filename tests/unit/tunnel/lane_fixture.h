@@ -1,10 +1,12 @@
-/* Recording ends of lanes over the relay service, on the loop of an rpc rig. Uses only what lane.h and relay.h promise.
+/* Recording ends of lanes over either service, on the loop of an rpc rig. Uses only what lane.h, relay.h and trunk.h
+ * promise.
  */
 #ifndef LANE_FIXTURE_H
 #define LANE_FIXTURE_H
 
 #include "relay.h"
 #include "rpc_fixture.h"
+#include "trunk.h"
 
 enum party_event { PARTY_OPEN, PARTY_PACKET, PARTY_PROGRESS, PARTY_WRITABLE, PARTY_FINISHED, PARTY_END };
 
@@ -34,8 +36,13 @@ struct party {
 
 extern const struct lane_cbs party_cbs;
 
-/* A rig whose arrivals become server parties, in order. */
-void lanes_init(struct rig *r, struct party *servers, unsigned n_servers);
+enum lane_carrier { LANE_OVER_RELAY, LANE_OVER_TRUNK };
+/* A rig whose arriving lanes become server parties, in order. Over trunk: one trunk, which is up. */
+void lanes_init(struct rig *r, enum lane_carrier carrier, struct party *servers, unsigned n_servers);
+/* When the parties have been freed. */
+void lanes_deinit(struct rig *r);
+/* How many lanes have come to the server. */
+unsigned lanes_arrived(void);
 /* CONNECT of VERSION with a will of WILL_BYTES (0: none); valid until the next call. */
 const struct mqtt_packet *sample_connect(uint8_t version, size_t will_bytes);
 /* CONNECT of version 5 with user properties of about BYTES. */

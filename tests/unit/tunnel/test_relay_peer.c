@@ -215,14 +215,14 @@ static void setup(void)
     batch_len = 0;
     raw.v3_version = MQTT_V311;
     memset(&lane, 0, sizeof(lane));
-    lanes_init(&rig, &lane, 1);
+    lanes_init(&rig, LANE_OVER_RELAY, &lane, 1);
 }
 
 static void teardown(void)
 {
     raw.stream = rpc_stream_free(raw.stream);
     party_free(&lane);
-    rig_deinit(&rig);
+    lanes_deinit(&rig);
 }
 
 /* In the order of the existing implementation: headers first, then ESTABLISH, CONNECT with 0 again, then 1, 2, 3. */

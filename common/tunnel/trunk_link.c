@@ -1,0 +1,72 @@
+/* How much may be under way between two ends of a trunk: about a second of what the link carries, so that control, and
+ * the heartbeat of a saturated slow link, wait no longer than that (proto/mqtt_trunk.proto section 4).
+ *
+ *   sent --> [ HTTP/2, sockets, the link ] --> taken by the peer
+ *
+ * Throughput shows only while the link is full; then it is what was taken in the window. Pure: no I/O, time comes from
+ * outside. */
+#include "trunk_internal.h"
+
+enum {
+    LINK_FIRST_LIMIT = 256 * 1024,
+    LINK_LEAST = 64 * 1024, /* what a peer may leave unsaid, so less would wait for ever */
+    LINK_MOST = 8 * 1024 * 1024,
+    LINK_WINDOW_MS = 100,
+};
+
+static uint64_t under_way(const struct trunk_link *k)
+{
+    return k->sent_bytes - k->taken_bytes;
+}
+
+void trunk_link_init(struct trunk_link *k, uint64_t now_ms)
+{
+    *k = (struct trunk_link){.limit_bytes = LINK_FIRST_LIMIT, .window_start_ms = now_ms, .progress_ms = now_ms};
+}
+
+void trunk_link_sent(struct trunk_link *k, size_t bytes, uint64_t now_ms)
+{
+    if (under_way(k) == 0)
+        k->progress_ms = now_ms;
+    k->sent_bytes += bytes;
+}
+
+static void measure(struct trunk_link *k, uint64_t now_ms)
+{
+    uint64_t ms = now_ms - k->window_start_ms;
+    if (ms < LINK_WINDOW_MS)
+        return;
+    if (k->was_full) {
+        uint64_t per_second = (k->taken_bytes - k->window_taken_bytes) * 1000 / ms;
+        uint64_t least = per_second > LINK_LEAST ? per_second : LINK_LEAST;
+        k->limit_bytes = least < LINK_MOST ? least : LINK_MOST;
+    }
+    k->window_start_ms = now_ms;
+    k->window_taken_bytes = k->taken_bytes;
+    k->was_full = trunk_link_is_full(k);
+}
+
+bool trunk_link_taken(struct trunk_link *k, uint64_t bytes, uint64_t now_ms)
+{
+    if (bytes > under_way(k))
+        return false;
+    k->taken_bytes += bytes;
+    k->progress_ms = now_ms;
+    measure(k, now_ms);
+    return true;
+}
+
+bool trunk_link_is_full(const struct trunk_link *k)
+{
+    return under_way(k) >= k->limit_bytes;
+}
+
+void trunk_link_stalled(struct trunk_link *k)
+{
+    k->was_full = true;
+}
+
+bool trunk_link_is_stuck(const struct trunk_link *k, uint64_t now_ms, uint64_t ms)
+{
+    return under_way(k) > 0 && now_ms - k->progress_ms > ms;
+}
