@@ -76,7 +76,6 @@ static enum gate_answer pass_entry(struct lane_inbox *in, const struct lane_entr
     if (wrong) {
         in->calls->fail(in, wrong == out_of_memory_text ? LANE_END_LIMIT : LANE_END_PROTOCOL, wrong);
     } else {
-        in->is_busy = true;
         in->charge = entry->charge;
         answer = in->lane->cbs->on_packet(in->lane, &packet, in->lane->arg);
     }
@@ -101,7 +100,6 @@ static enum gate_answer pass_direct(struct lane_inbox *in)
 
 static enum gate_answer pass_next(struct lane_inbox *in)
 {
-    in->is_busy = false;
     in->charge = 0;
     if (in->direct)
         return pass_direct(in);
@@ -138,9 +136,10 @@ struct gate_wait *lane_inbox_hold(struct lane_inbox *in)
 
 /* --- From the carrier */
 
+/* Nothing waits longer than the gate does. */
 static bool passes_at_once(const struct lane_inbox *in)
 {
-    return !in->is_busy && !in->gate.is_running && list_is_empty(&in->items);
+    return !in->gate.is_running && !gate_is_held(&in->gate);
 }
 
 static void count(struct lane_inbox *in, const struct lane_entry *entry)
@@ -152,8 +151,7 @@ static void count(struct lane_inbox *in, const struct lane_entry *entry)
 static void pass_in_place(struct lane_inbox *in, const struct lane_entry *entry)
 {
     count(in, entry);
-    /* cppcheck-suppress autoVariables ; nothing keeps it from being taken inside the run */
-    in->direct = entry;
+    in->direct = entry; /* taken inside the run: nothing keeps it from passing */
     lane_inbox_run(in);
 }
 

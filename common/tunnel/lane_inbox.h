@@ -43,7 +43,6 @@ struct lane_inbox {
     uint8_t version;                 /* enum mqtt_version of the session; server: 0 until CONNECT has passed */
     uint8_t family;                  /* enum frame_family of the session: a packet of another one fails. 0: not known */
     bool is_server;                  /* the first packet must be CONNECT, and no later one may be */
-    bool is_busy;                    /* a packet is in on_packet, or held */
     bool is_closed;                  /* lane_inbox_close(): takes and passes nothing more */
 };
 
