@@ -88,8 +88,8 @@ defaults
   timeout client 1h
   timeout server 1h
 listen hop
-  bind 127.0.0.1:{listen_port}
-  server next 127.0.0.1:{next_port}
+  bind 127.0.0.1:{listen_port}{bind_options}
+  server next 127.0.0.1:{next_port}{server_options}
 """
 
 
@@ -97,7 +97,8 @@ class Peer:
     """A name and commands in starting order, from the broker outwards. In a command are replaced:
 
     {listen} {listen_port}   where the load generator will connect
-    {link} {link_port}       between the two programs of the chain
+    {link} {link_port}       between the two programs of the chain; where bytes are counted, a relay stands there, and the
+                             last command gets its address
     {broker} {broker_port}   where the broker listens
     {dir}                    an empty folder
 
@@ -119,15 +120,18 @@ class Peer:
         return cls(name, commands)
 
     def prepare(self, ports, folder):
-        """The commands as argument lists."""
-        values = {"dir": folder}
-        for name, port in ports.items():
-            values[name] = f"127.0.0.1:{port}"
-            values[f"{name}_port"] = port
+        """The commands as argument lists. `ports` has also far_link: the link as the last of several commands sees it."""
+        near = {"dir": folder}
+        for name in ("listen", "link", "broker"):
+            near[name] = f"127.0.0.1:{ports[name]}"
+            near[f"{name}_port"] = ports[name]
+        far = {**near, "link": f"127.0.0.1:{ports['far_link']}", "link_port": ports["far_link"]}
+        last = len(self.commands) - 1
         try:
-            return [[part.format(**values) for part in shlex.split(command)] for command in self.commands]
+            return [[part.format(**(far if 0 < number == last else near)) for part in shlex.split(command)]
+                    for number, command in enumerate(self.commands)]
         except (KeyError, IndexError) as e:
-            raise ChainError(f"peer {self.name}: {e} is not among {', '.join(values)}") from None
+            raise ChainError(f"peer {self.name}: {e} is not among {', '.join(near)}") from None
 
 
 class Direct(Peer):
@@ -140,31 +144,65 @@ class Direct(Peer):
 class Haproxy(Peer):
     """Two haproxy in TCP mode, one thread each: what carrying bytes through two programs costs at least."""
 
-    def __init__(self):
-        super().__init__("haproxy", [None, None])
+    def __init__(self, name="haproxy"):
+        super().__init__(name, [None, None])
+        self.near_bind_options = self.far_server_options = ""
 
     def prepare(self, ports, folder):
-        commands = []
-        for name, listen, after in (("near", "link", "broker"), ("far", "listen", "link")):
-            path = os.path.join(folder, f"{name}.cfg")
-            with open(path, "w") as f:
-                f.write(HAPROXY_CONF.format(listen_port=ports[listen], next_port=ports[after]))
-            commands.append(["haproxy", "-db", "-f", path])
-        return commands
+        return [self.hop(folder, "near", ports["link"], ports["broker"], self.near_bind_options, ""),
+                self.hop(folder, "far", ports["listen"], ports["far_link"], "", self.far_server_options)]
+
+    @staticmethod
+    def hop(folder, name, listen_port, next_port, bind_options, server_options):
+        path = os.path.join(folder, f"{name}.cfg")
+        with open(path, "w") as f:
+            f.write(HAPROXY_CONF.format(listen_port=listen_port, next_port=next_port, bind_options=bind_options,
+                                        server_options=server_options))
+        return ["haproxy", "-db", "-f", path]
+
+
+class TlsPerClient(Haproxy):
+    """What devices do that speak MQTT over TLS: a connection for each. The two haproxy only add and take off the TLS."""
+
+    def __init__(self):
+        super().__init__("MQTT over TLS, a connection per client")
+
+    def prepare(self, ports, folder):
+        certificate = os.path.join(folder, "certificate.pem")
+        make_certificate(certificate)
+        self.near_bind_options = f" ssl crt {certificate}"
+        self.far_server_options = " ssl verify none"
+        return super().prepare(ports, folder)
+
+
+def make_certificate(path):
+    """One of its own, and its key, in one file."""
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=localhost", "-keyout", path + ".key", "-out", path]
+    try:
+        subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    except OSError as e:
+        raise ChainError(f"openssl: {e.strerror}") from None
+    except subprocess.CalledProcessError as e:
+        raise ChainError(f"openssl: {e.stderr.strip()}") from None
+    with open(path, "a") as both, open(path + ".key") as key:
+        both.write(key.read())
 
 
 class Chain:
-    """Use as a context manager. `broker_command` None = mosquitto; else a template with {port} and {dir}."""
+    """Use as a context manager. `broker_command` None = mosquitto; else a template with {port} and {dir}. `relay`: the program
+    counting-relay, put between the last two programs: that is the wide-area network, if this were one."""
 
-    def __init__(self, peer, broker_command=None, nodelay=False):
+    def __init__(self, peer, broker_command=None, nodelay=False, relay=None):
         self.peer = peer
         self.broker_command = broker_command
         self.nodelay = nodelay
+        self.relay = relay
         self.processes = []  # (label, Popen), the broker first
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="bench-")
-        self.ports = dict(zip(("broker", "link", "listen"), free_ports(3)))
+        self.ports = dict(zip(("broker", "link", "listen", "relay"), free_ports(4)))
         try:
             self.start()
         except BaseException:
@@ -178,13 +216,24 @@ class Chain:
     def start(self):
         self.spawn("broker", self.broker_argv())
         self.wait_for_port("broker")
+        self.ports["far_link"] = self.ports["relay" if self.relay else "link"]
         stages = self.peer.prepare(self.ports, self.folder)
         for number, argv in enumerate(stages, 1):
+            is_last = number == len(stages)
+            if self.relay and is_last and number > 1:
+                self.spawn_relay("link")
             self.spawn(f"p{number}", argv)
             # All but the last listen on the link, the last where clients connect.
-            self.wait_for_port("listen" if number == len(stages) else "link")
+            self.wait_for_port("listen" if is_last else "link")
         if not stages:
             self.ports["listen"] = self.ports["broker"]
+        if self.relay and len(stages) < 2:  # nothing to stand between: the clients connect through it
+            self.spawn_relay("listen")
+            self.ports["listen"] = self.ports["relay"]
+
+    def spawn_relay(self, before):
+        self.spawn("relay", [self.relay, str(self.ports["relay"]), str(self.ports[before]), self.relay_counters])
+        self.wait_for_port("relay")
 
     def broker_argv(self):
         if self.broker_command:
@@ -236,8 +285,18 @@ class Chain:
     def url(self):
         return f"mqtt://127.0.0.1:{self.ports['listen']}"
 
-    def pid_arguments(self):
-        return [f"--pid={label}={process.pid}" for label, process in self.processes]
+    @property
+    def broker_url(self):
+        return f"mqtt://127.0.0.1:{self.ports['broker']}"
+
+    @property
+    def relay_counters(self):
+        return os.path.join(self.folder, "relay.counters")
+
+    def arguments(self):
+        """For the load generator: what to measure."""
+        pids = [f"--pid={label}={process.pid}" for label, process in self.processes if label != "relay"]
+        return [*pids, *([f"--relay={self.relay_counters}"] if self.relay else [])]
 
 
 def load(program, url, arguments, limit_s=300):

@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "load_telemetry.h"
+
+enum {
+    PAYLOAD_DEFAULT = 64,
+};
+
 enum row_kind {
     ROW_UINT,
     ROW_INT,
@@ -133,6 +139,25 @@ static bool set_inject(struct parse *p, const char *value)
     return true;
 }
 
+static bool set_fill(struct parse *p, const char *value)
+{
+    static const enum load_fill fills[] = {LOAD_FILL_LETTERS, LOAD_FILL_RANDOM, LOAD_FILL_JSON};
+
+    for (size_t i = 0; i < sizeof(fills) / sizeof(*fills); i++) {
+        if (strcmp(value, load_options_fill_name(fills[i])) != 0)
+            continue;
+        p->o.fill = fills[i];
+        return true;
+    }
+    return fail("--fill", value, "is not letters, random or json");
+}
+
+static bool set_relay(struct parse *p, const char *value)
+{
+    p->o.relay = value;
+    return true;
+}
+
 static bool set_pid(struct parse *p, const char *value)
 {
     char *equals = strchr(value, '=');
@@ -161,10 +186,16 @@ static const struct row rows[] = {
     {"window", "N", ROW_UINT, AT(window), 1, LOAD_WINDOW_MAX, NULL,
      "QoS 1, 2: unacknowledged messages of one publisher (default 20; a v5 server may lower it)"},
     {"payload", "BYTES", ROW_UINT, AT(payload_len), 16, 268435000, NULL, "payload size, at least 16 (default 64)"},
+    {"fill", "WHAT", ROW_CALL, 0, 0, 0, set_fill,
+     "payloads are letters (all the same, the default), random, or json: telemetry of 200 to 400 bytes"},
     {"rate", "N", ROW_REAL, AT(rate), 0.001, 1e9, NULL,
      "messages per second of all publishers together, sent on time whatever comes back (default: flood)"},
     {"burst", "N", ROW_UINT, AT(burst), 1, 1000000, NULL,
      "with --rate: a publisher's messages leave N at a time (default 1)"},
+    {"together", "N", ROW_UINT, AT(together), 1, 1000000, NULL,
+     "with --rate: N publishers send at the same time (default 1)"},
+    {"random", NULL, ROW_FLAG, AT(is_random), 0, 0, NULL,
+     "with --rate: at random times, by any publisher, not at regular ones and in turn"},
     {"count", "N", ROW_UINT, AT(count), 1, 4e9, NULL, "messages of each publisher"},
     {"duration", "S", ROW_REAL, AT(duration_s), 0.01, 86400, NULL, "publish so long (default 5 without --count)"},
     {"warmup", "S", ROW_REAL, AT(warmup_s), 0, 86400, NULL, "publish so long before measuring (default 0)"},
@@ -181,6 +212,7 @@ static const struct row rows[] = {
     {"inject", "FAULT", ROW_CALL, 0, 0, 0, set_inject,
      "gap, duplicate or swap: each publisher does this once, to prove that the accounting sees it"},
     {"pid", "LABEL=PID", ROW_CALL, 0, 0, 0, set_pid, "measure CPU and memory of this process (repeatable)"},
+    {"relay", "FILE", ROW_CALL, 0, 0, 0, set_relay, "report what counting-relay, which writes FILE, has counted"},
     {"json", NULL, ROW_FLAG, AT(json), 0, 0, NULL, "print one JSON object"},
 };
 
@@ -300,8 +332,12 @@ static bool check_together(struct parse *p)
         o->sub_qos = o->qos;
     if (o->count == 0 && o->duration_s == 0)
         o->duration_s = 5;
-    if (o->burst > 1 && o->rate == 0)
-        return fail("--burst", "", "needs --rate");
+    if (o->rate == 0 && (o->burst > 1 || o->together > 1 || o->is_random))
+        return fail(o->burst > 1 ? "--burst" : o->together > 1 ? "--together" : "--random", "", "needs --rate");
+    if (o->fill == LOAD_FILL_JSON && o->payload_len > 0)
+        return fail("--payload", "", "is not for --fill json, which has lengths of its own");
+    if (o->payload_len == 0)
+        o->payload_len = o->fill == LOAD_FILL_JSON ? LOAD_TELEMETRY_MAX : PAYLOAD_DEFAULT;
     if (o->duration_s > 0 && o->warmup_s >= o->duration_s)
         return fail("--warmup", "", "is not shorter than --duration");
     if (o->connect_parallel == 0 && o->pattern != LOAD_PATTERN_STORM)
@@ -316,8 +352,8 @@ int load_options_parse(int argc, char **argv, struct load_options *ret_options)
                             .subscribers = 1,
                             .version = 4,
                             .window = 20,
-                            .payload_len = 64,
                             .burst = 1,
+                            .together = 1,
                             .hold_s = 1,
                             .drain_s = 3,
                             .connect_timeout_s = 20,
@@ -344,6 +380,19 @@ const char *load_options_pattern_name(enum load_pattern pattern)
         return "storm";
     case LOAD_PATTERN_IDLE:
         return "idle";
+    }
+    return "?";
+}
+
+const char *load_options_fill_name(enum load_fill fill)
+{
+    switch (fill) {
+    case LOAD_FILL_LETTERS:
+        return "letters";
+    case LOAD_FILL_RANDOM:
+        return "random";
+    case LOAD_FILL_JSON:
+        return "json";
     }
     return "?";
 }

@@ -21,6 +21,13 @@ enum load_inject {
     LOAD_INJECT_SWAP,      /* gives two numbers in the wrong order */
 };
 
+/* What payloads are made of, behind the stamp. */
+enum load_fill {
+    LOAD_FILL_LETTERS, /* all the same */
+    LOAD_FILL_RANDOM,
+    LOAD_FILL_JSON, /* load_telemetry.h; the stamp is part of it */
+};
+
 enum {
     LOAD_PROCESSES_MAX = 16,
     LOAD_WINDOW_MAX = 65535,
@@ -46,10 +53,13 @@ struct load_options {
     int qos;
     int sub_qos;
     uint32_t window; /* unacknowledged messages of one publisher */
-    uint32_t payload_len;
-    double rate;    /* messages per second of all publishers together; 0 = flood */
-    uint32_t burst; /* a publisher sends so many at once, as seldom as the rate asks */
-    uint32_t count; /* of each publisher; 0 = bounded by time */
+    enum load_fill fill;
+    uint32_t payload_len; /* JSON: the longest */
+    double rate;          /* messages per second of all publishers together; 0 = flood */
+    uint32_t burst;       /* a publisher sends so many at once, as seldom as the rate asks */
+    uint32_t together;    /* and so many publishers at the same time */
+    bool is_random;       /* at random times, by any publisher */
+    uint32_t count;       /* of each publisher; 0 = bounded by time */
     double duration_s;
     double warmup_s; /* after the start of publishing, before the measured window */
     double hold_s;   /* IDLE: quiet time before memory is read */
@@ -60,6 +70,7 @@ struct load_options {
     uint32_t threads;
     enum load_inject inject;
     bool json;
+    const char *relay; /* file with its counters; NULL: there is none */
     struct load_process_option processes[LOAD_PROCESSES_MAX];
     uint32_t process_count;
 };
@@ -73,5 +84,6 @@ enum load_options_result {
 /* Strings in RET_OPTIONS point into ARGV. */
 int load_options_parse(int argc, char **argv, struct load_options *ret_options);
 const char *load_options_pattern_name(enum load_pattern pattern);
+const char *load_options_fill_name(enum load_fill fill);
 
 #endif

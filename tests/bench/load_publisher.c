@@ -2,6 +2,7 @@
 #include "load_publisher.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "load_mem.h"
 
@@ -23,9 +24,12 @@ void load_publisher_init(struct load_publisher *p, const struct load_options *o,
                                  .slot = slot,
                                  .limit = o->count ? o->count : UINT32_MAX,
                                  .inject = o->inject,
+                                 .fill = o->fill,
+                                 .random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1),
                                  .qos = o->qos,
                                  .window = o->window};
     load_wire_template_init(&p->template, o->version, topic, o->qos, o->payload_len);
+    load_telemetry_init(&p->telemetry, index);
 }
 
 void load_publisher_deinit(struct load_publisher *p)
@@ -33,8 +37,10 @@ void load_publisher_deinit(struct load_publisher *p)
     load_wire_template_deinit(&p->template);
     free(p->ids);
     free(p->id_state);
+    free(p->due_ns);
     p->ids = NULL;
     p->id_state = NULL;
+    p->due_ns = NULL;
 }
 
 void load_publisher_open_window(struct load_publisher *p, uint16_t receive_maximum)
@@ -47,6 +53,24 @@ void load_publisher_open_window(struct load_publisher *p, uint16_t receive_maxim
     p->id_state = load_mem_zeroed(p->window + 1, sizeof(*p->id_state));
     for (uint32_t i = 0; i < p->window; i++)
         p->ids[i] = (uint16_t)(i + 1);
+}
+
+void load_publisher_allow(struct load_publisher *p, uint32_t messages)
+{
+    p->allowed = p->limit - p->allowed > messages ? p->allowed + messages : p->limit;
+}
+
+void load_publisher_allow_at(struct load_publisher *p, uint32_t messages, uint64_t due_ns)
+{
+    uint32_t before = p->allowed;
+
+    load_publisher_allow(p, messages);
+    if (p->allowed > p->due_room) {
+        p->due_room = 2 * p->allowed;
+        p->due_ns = load_mem_resize(p->due_ns, p->due_room * sizeof(*p->due_ns));
+    }
+    for (uint32_t i = before; i < p->allowed; i++)
+        p->due_ns[i] = due_ns;
 }
 
 bool load_publisher_may_make(const struct load_publisher *p)
@@ -84,9 +108,7 @@ uint32_t load_publisher_issued(const struct load_publisher *p)
 
 static uint64_t due_ns(const struct load_publisher *p, const struct load_pace *pace)
 {
-    uint64_t burst = (uint64_t)(p->made / pace->burst) * pace->publishers + p->slot;
-
-    return pace->start_ns + (uint64_t)((double)burst * pace->interval_ns);
+    return pace->is_random ? p->due_ns[p->made] : load_pace_due_ns(pace, p->slot, p->made);
 }
 
 static uint16_t take_id(struct load_publisher *p)
@@ -108,6 +130,41 @@ static void give_id_back(struct load_publisher *p, uint16_t id)
     p->id_state[id] = ID_FREE;
 }
 
+static void fill_random(struct load_publisher *p, uint8_t *out, size_t len)
+{
+    for (size_t at = 0; at < len; at += sizeof(p->random)) {
+        p->random ^= p->random << 13;
+        p->random ^= p->random >> 7;
+        p->random ^= p->random << 17;
+        memcpy(out + at, &p->random, len - at < sizeof(p->random) ? len - at : sizeof(p->random));
+    }
+}
+
+/* Returns its length, at most that of the template. */
+static size_t put_message(struct load_publisher *p, uint8_t *out, uint16_t id, const struct load_wire_stamp *stamp)
+{
+    const struct load_wire_template *t = &p->template;
+    size_t fixed = t->stamp_at + LOAD_WIRE_STAMP_SIZE;
+    char telemetry[LOAD_TELEMETRY_MAX + 1];
+    size_t len;
+
+    switch (p->fill) {
+    case LOAD_FILL_JSON:
+        len = load_telemetry_put(&p->telemetry, telemetry, stamp);
+        load_wire_put_publish_head(out, t, id, len);
+        memcpy(out + t->stamp_at, telemetry, len);
+        return t->stamp_at + len;
+    case LOAD_FILL_RANDOM:
+        load_wire_put_publish(out, t, id, stamp);
+        fill_random(p, out + fixed, t->len - fixed);
+        return t->len;
+    case LOAD_FILL_LETTERS:
+        break;
+    }
+    load_wire_put_publish(out, t, id, stamp);
+    return t->len;
+}
+
 void load_publisher_fill(struct load_publisher *p, struct load_client *c, const struct load_pace *pace, uint64_t now_ns,
                          struct load_hist *lag)
 {
@@ -119,8 +176,8 @@ void load_publisher_fill(struct load_publisher *p, struct load_client *c, const 
             load_hist_add(lag, now_ns > stamp.sent_ns ? now_ns - stamp.sent_ns : 0);
         }
         stamp.number = number_of(p, p->made);
-        load_wire_put_publish(load_client_room(c, p->template.len), &p->template, p->qos ? take_id(p) : 0, &stamp);
-        load_client_wrote(c, p->template.len);
+        uint8_t *room = load_client_room(c, p->template.len);
+        load_client_wrote(c, put_message(p, room, p->qos ? take_id(p) : 0, &stamp));
         p->made++;
     }
 }

@@ -9,18 +9,9 @@
 #include "load_client.h"
 #include "load_hist.h"
 #include "load_options.h"
+#include "load_pace.h"
+#include "load_telemetry.h"
 #include "load_wire.h"
-
-/* When the messages of one thread are due: its publishers take turns, BURST messages each. Latency is counted from the
- * time when a message was due, not from when it could be sent: a stall must not hide the messages that it delayed. */
-struct load_pace {
-    bool is_flood;
-    uint64_t start_ns;
-    double interval_ns; /* between two bursts of this thread */
-    uint32_t burst;
-    uint32_t publishers; /* of this thread */
-    uint64_t bursts_due; /* so many have been allowed so far */
-};
 
 struct load_publisher {
     struct load_wire_template template;
@@ -29,7 +20,12 @@ struct load_publisher {
     uint32_t made;    /* messages handed to the client's output */
     uint32_t allowed; /* time allows so many */
     uint32_t limit;   /* and never more than this */
+    uint64_t *due_ns; /* random times: of each message that was allowed; owned */
+    uint32_t due_room;
     enum load_inject inject;
+    enum load_fill fill;
+    uint64_t random;                 /* fill RANDOM: state */
+    struct load_telemetry telemetry; /* fill JSON */
     int qos;
     bool is_done; /* nothing more to send, everything acknowledged, or closed */
 
@@ -47,6 +43,10 @@ void load_publisher_init(struct load_publisher *p, const struct load_options *o,
 void load_publisher_deinit(struct load_publisher *p);
 /* After CONNACK: the server may take fewer unacknowledged messages than we would send. */
 void load_publisher_open_window(struct load_publisher *p, uint16_t receive_maximum);
+/* A burst is due: so many MESSAGES more. */
+void load_publisher_allow(struct load_publisher *p, uint32_t messages);
+/* The same at a random time. */
+void load_publisher_allow_at(struct load_publisher *p, uint32_t messages, uint64_t due_ns);
 bool load_publisher_may_make(const struct load_publisher *p);
 /* Messages that are allowed, into the output of C, until it is about 64 KB full. LAG gets how late they are. */
 void load_publisher_fill(struct load_publisher *p, struct load_client *c, const struct load_pace *pace, uint64_t now_ns,

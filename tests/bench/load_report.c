@@ -78,13 +78,25 @@ static void print_processes(const struct load_options *o, const struct load_repo
                is_idle || is_storm ? "client" : "message");
 }
 
+static void print_relay(const struct load_report *r)
+{
+    static const char *const names[RELAY_WAYS] = {"up", "down"};
+
+    printf("%-11s", "relay");
+    for (int way = 0; way < RELAY_WAYS; way++)
+        printf(" %s %llu bytes in %llu segments,", names[way], (unsigned long long)r->relay.ways[way].bytes,
+               (unsigned long long)r->relay.ways[way].segments);
+    printf(" %.1f bytes on the wire per message\n",
+           per((double)load_relay_wire_bytes(&r->relay), (double)r->window_delivered));
+}
+
 void load_report_print(const struct load_options *o, const struct load_report *r)
 {
     const struct load_counts *c = &r->counts;
 
-    printf("%-11s %s %u publishers, %u subscribers, MQTT %s, QoS %d, %u bytes, ", "run",
+    printf("%-11s %s %u publishers, %u subscribers, MQTT %s, QoS %d, %s%u bytes of %s, ", "run",
            load_options_pattern_name(o->pattern), o->publishers, o->subscribers, o->version == 5 ? "5" : "3.1.1",
-           o->qos, o->payload_len);
+           o->qos, o->fill == LOAD_FILL_JSON ? "up to " : "", o->payload_len, load_options_fill_name(o->fill));
     if (o->rate > 0)
         printf("%g messages/s\n", o->rate);
     else
@@ -104,6 +116,8 @@ void load_report_print(const struct load_options *o, const struct load_report *r
            (unsigned long long)c->spoiled, c->bad_pairs, c->cut, (unsigned long long)c->refused,
            (unsigned long long)c->strange_acks, (unsigned long long)c->unsent);
     print_processes(o, r);
+    if (o->relay)
+        print_relay(r);
     printf("%-11s cpu user %.2f s, system %.2f s\n", "generator", r->own_user_s, r->own_system_s);
     if (r->first_trouble[0])
         printf("%-11s %s\n", "trouble", r->first_trouble);
@@ -142,14 +156,25 @@ static void json_process(const struct load_options *o, const struct load_report 
            (unsigned long long)p->rss_peak);
 }
 
+static void json_relay(const struct load_report *r)
+{
+    const struct load_relay_way *up = &r->relay.ways[RELAY_UP], *down = &r->relay.ways[RELAY_DOWN];
+
+    printf(", \"relay\": {\"up_bytes\": %llu, \"up_segments\": %llu, \"down_bytes\": %llu, \"down_segments\": %llu, "
+           "\"wire_bytes\": %llu}",
+           (unsigned long long)up->bytes, (unsigned long long)up->segments, (unsigned long long)down->bytes,
+           (unsigned long long)down->segments, (unsigned long long)load_relay_wire_bytes(&r->relay));
+}
+
 void load_report_print_json(const struct load_options *o, const struct load_report *r)
 {
     const struct load_counts *c = &r->counts;
 
     printf("{\"pattern\": \"%s\", \"publishers\": %u, \"subscribers\": %u, \"mqtt\": %d, \"qos\": %d, \"payload\": %u, "
+           "\"fill\": \"%s\", "
            "\"rate\": %g, \"end\": \"%s\", \"clean\": %s",
            load_options_pattern_name(o->pattern), o->publishers, o->subscribers, o->version, o->qos, o->payload_len,
-           o->rate, end_name(r->end), load_run_is_clean(r) ? "true" : "false");
+           load_options_fill_name(o->fill), o->rate, end_name(r->end), load_run_is_clean(r) ? "true" : "false");
     printf(", \"clients\": %u, \"ready\": %u, \"failed\": %u, \"connect_s\": %.6f", r->clients, r->ready, r->failed,
            r->connect_s);
     printf(", \"published\": %llu, \"expected\": %llu, \"delivered\": %llu, \"window_delivered\": %llu, \"seconds\": "
@@ -168,6 +193,8 @@ void load_report_print_json(const struct load_options *o, const struct load_repo
     json_hist("lag_us", &r->lag);
     printf(", \"own_user_s\": %.3f, \"own_system_s\": %.3f, \"trouble\": ", r->own_user_s, r->own_system_s);
     json_string(r->first_trouble);
+    if (o->relay)
+        json_relay(r);
     printf(", \"processes\": {");
     for (uint32_t i = 0; i < r->process_count; i++) {
         if (i > 0)

@@ -91,12 +91,14 @@ static void open_window(struct run *run, uint64_t start_ns)
         p->rss_start = load_proc_read_rss(p);
         load_proc_read_cpu(p, &p->cpu_start);
     }
+    load_relay_start(&run->report->relay);
 }
 
 static void close_window(struct run *run, uint64_t end_ns)
 {
     struct load_report *report = run->report;
 
+    load_relay_end(&report->relay);
     for (uint32_t i = 0; i < report->process_count; i++) {
         struct load_proc *p = &report->processes[i];
         load_proc_read_cpu(p, &p->cpu_end);
@@ -279,6 +281,16 @@ static int open_processes(struct run *run)
     return 0;
 }
 
+static int open_relay(struct run *run)
+{
+    if (!run->o->relay)
+        return 0;
+    int r = load_relay_open(&run->report->relay, run->o->relay);
+    if (r < 0)
+        fprintf(stderr, "mqtt-load: --relay %s: %s\n", run->o->relay, strerror(-r));
+    return r;
+}
+
 /* Two descriptors for each thread, and one for each client. */
 static int check_descriptors(const struct load_report *report)
 {
@@ -327,6 +339,8 @@ int load_run(const struct load_options *o, struct load_report *ret_report)
     run.shared.options = o;
     snprintf(run.shared.run_name, sizeof(run.shared.run_name), "lg%08x", tag);
     r = open_processes(&run);
+    if (r == 0)
+        r = open_relay(&run);
     if (r < 0)
         return r;
     run.shared.notify_fd = eventfd(0, EFD_CLOEXEC);
@@ -342,6 +356,7 @@ int load_run(const struct load_options *o, struct load_report *ret_report)
     if (r == 0)
         collect(&run);
     read_own_cpu(ret_report);
+    load_relay_close(&ret_report->relay);
     for (uint32_t i = 0; i < o->threads; i++)
         load_worker_deinit(&run.workers[i]);
     free(run.workers);

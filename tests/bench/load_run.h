@@ -8,6 +8,7 @@
 #include "load_hist.h"
 #include "load_options.h"
 #include "load_proc.h"
+#include "load_relay.h"
 #include "load_worker.h"
 
 enum load_end {
@@ -28,6 +29,7 @@ struct load_report {
     struct load_hist latency, connect, lag;
     struct load_proc processes[LOAD_PROCESSES_MAX];
     uint32_t process_count;
+    struct load_relay relay;
     double own_user_s, own_system_s; /* of the generator, whole run */
     char first_trouble[160];
 };

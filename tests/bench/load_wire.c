@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "load_mem.h"
+#include "load_telemetry.h"
 
 static inline uint16_t get_u16(const uint8_t *p)
 {
@@ -179,6 +180,15 @@ void load_wire_put_publish(uint8_t *out, const struct load_wire_template *t, uin
     put_u64(out + t->stamp_at + 8, stamp->sent_ns);
 }
 
+void load_wire_put_publish_head(uint8_t *out, const struct load_wire_template *t, uint16_t packet_id,
+                                size_t payload_len)
+{
+    memcpy(out, t->bytes, t->stamp_at);
+    put_varint(out + 1, t->stamp_at - 3 + payload_len); /* behind the first byte and the two of the length */
+    if (t->packet_id_at)
+        put_u16(out + t->packet_id_at, packet_id);
+}
+
 /* Length of the value of property ID (section 2.2.2.2) at P, or 0 if it isn't known or does not fit. */
 static size_t property_len(uint8_t id, const uint8_t *p, size_t len)
 {
@@ -243,6 +253,24 @@ static int read_connack_properties(const uint8_t *p, size_t len, struct load_wir
     return LOAD_WIRE_OK;
 }
 
+/* P is the payload; of its bytes only HERE have arrived. */
+static int read_stamp(const uint8_t *p, size_t here, struct load_wire_packet *packet)
+{
+    if (packet->payload_len < LOAD_WIRE_STAMP_SIZE)
+        return LOAD_WIRE_OK;
+    if (here < LOAD_WIRE_STAMP_SIZE)
+        return LOAD_WIRE_MORE;
+    if (p[0] == '{') { /* the highest byte of a publisher's number is 0 */
+        if (here < packet->payload_len && here < LOAD_TELEMETRY_STAMP_MAX)
+            return LOAD_WIRE_MORE;
+        return load_telemetry_read_stamp(p, here, &packet->stamp) ? LOAD_WIRE_OK : LOAD_WIRE_BAD;
+    }
+    packet->stamp.publisher = get_u32(p);
+    packet->stamp.number = get_u32(p + 4);
+    packet->stamp.sent_ns = get_u64(p + 8);
+    return LOAD_WIRE_OK;
+}
+
 /* P is the body; of BODY_LEN bytes only HERE have arrived. */
 static int read_publish(const uint8_t *p, size_t body_len, size_t here, uint8_t first, int version,
                         struct load_wire_packet *packet)
@@ -268,14 +296,7 @@ static int read_publish(const uint8_t *p, size_t body_len, size_t here, uint8_t 
     if (at > body_len)
         return LOAD_WIRE_BAD;
     packet->payload_len = body_len - at;
-    if (packet->payload_len < LOAD_WIRE_STAMP_SIZE)
-        return LOAD_WIRE_OK;
-    if (here < at + LOAD_WIRE_STAMP_SIZE)
-        return LOAD_WIRE_MORE;
-    packet->stamp.publisher = get_u32(p + at);
-    packet->stamp.number = get_u32(p + at + 4);
-    packet->stamp.sent_ns = get_u64(p + at + 8);
-    return LOAD_WIRE_OK;
+    return read_stamp(p + at, here > at ? here - at : 0, packet);
 }
 
 /* All other packets are small: read when they are whole. */

@@ -49,7 +49,7 @@ struct load_wire_packet {
     uint16_t receive_maximum;     /* CONNACK: 65535 unless the server said less */
     size_t len;                   /* of the whole packet, which may not be here yet */
     size_t payload_len;           /* PUBLISH */
-    struct load_wire_stamp stamp; /* PUBLISH, if payload_len >= LOAD_WIRE_STAMP_SIZE */
+    struct load_wire_stamp stamp; /* PUBLISH, if payload_len >= LOAD_WIRE_STAMP_SIZE; of telemetry too */
 };
 
 enum load_wire_result {
@@ -71,6 +71,10 @@ void load_wire_template_deinit(struct load_wire_template *t);
 /* Write one message; OUT has room for t->len bytes. */
 void load_wire_put_publish(uint8_t *out, const struct load_wire_template *t, uint16_t packet_id,
                            const struct load_wire_stamp *stamp);
+/* The same up to the payload, which has any length from 128 to 16,000 as the template's has, so that the head stays as
+ * long: t->stamp_at. */
+void load_wire_put_publish_head(uint8_t *out, const struct load_wire_template *t, uint16_t packet_id,
+                                size_t payload_len);
 
 /* Read the head of the packet that starts at PTR. */
 int load_wire_read(const uint8_t *ptr, size_t len, int version, struct load_wire_packet *ret_packet);

@@ -207,6 +207,11 @@ static void answer(struct load_client *c, uint8_t type, uint16_t packet_id)
     load_client_wrote(c, LOAD_WIRE_ACK_SIZE);
 }
 
+static bool is_length_right(const struct load_options *o, size_t len)
+{
+    return o->fill == LOAD_FILL_JSON ? len >= LOAD_TELEMETRY_MIN && len <= LOAD_TELEMETRY_MAX : len == o->payload_len;
+}
+
 static void on_publish(struct load_worker *w, struct load_client *c, const struct load_wire_packet *packet)
 {
     const struct load_options *o = w->shared->options;
@@ -215,7 +220,7 @@ static void on_publish(struct load_worker *w, struct load_client *c, const struc
 
     if (packet->qos > 0)
         answer(c, packet->qos == 1 ? LOAD_WIRE_PUBACK : LOAD_WIRE_PUBREC, packet->packet_id);
-    if (!c->seqs || packet->payload_len != o->payload_len ||
+    if (!c->seqs || !is_length_right(o, packet->payload_len) ||
         (is_mesh ? publisher >= o->publishers : publisher != c->index)) {
         w->counts.spoiled++;
         return;
@@ -331,27 +336,24 @@ static void allow_due(struct load_worker *w)
 {
     struct load_pace *pace = &w->pace;
     uint64_t now_ns = load_worker_clock_ns();
+    uint32_t slot;
+    uint64_t due_ns;
 
-    if (w->phase != LOAD_PHASE_PUBLISH || pace->is_flood || pace->publishers == 0 || now_ns < pace->start_ns)
+    if (w->phase != LOAD_PHASE_PUBLISH)
         return;
-    uint64_t due = (uint64_t)((double)(now_ns - pace->start_ns) / pace->interval_ns) + 1;
-    for (; pace->bursts_due < due; pace->bursts_due++) {
-        struct load_publisher *p = &w->publishers[pace->bursts_due % pace->publishers];
-        p->allowed = p->limit - p->allowed > pace->burst ? p->allowed + pace->burst : p->limit;
-        enqueue(w, &w->clients[w->client_count - w->publisher_count + p->slot]);
+    while (load_pace_take(pace, now_ns, &slot, &due_ns)) {
+        if (pace->is_random)
+            load_publisher_allow_at(&w->publishers[slot], pace->burst, due_ns);
+        else
+            load_publisher_allow(&w->publishers[slot], pace->burst);
+        enqueue(w, &w->clients[w->client_count - w->publisher_count + slot]);
     }
 }
 
 static void enter_publish(struct load_worker *w)
 {
-    const struct load_options *o = w->shared->options;
-
-    w->pace = (struct load_pace){.is_flood = o->rate == 0,
-                                 .start_ns = atomic_load(&w->shared->publish_start_ns),
-                                 .burst = o->burst,
-                                 .publishers = w->publisher_count};
-    if (w->publisher_count > 0 && o->rate > 0)
-        w->pace.interval_ns = 1e9 * o->burst * o->publishers / (o->rate * w->publisher_count);
+    load_pace_init(&w->pace, w->shared->options, w->publisher_count, w->number,
+                   atomic_load(&w->shared->publish_start_ns));
     for (uint32_t i = 0; i < w->publisher_count; i++) {
         struct load_client *c = &w->clients[w->client_count - w->publisher_count + i];
         w->publishers[i].allowed = w->pace.is_flood ? w->publishers[i].limit : 0;
@@ -410,9 +412,9 @@ static const struct timespec *wait_time(const struct load_worker *w, struct time
     *ret = (struct timespec){0};
     if (w->ready_head)
         return ret;
-    if (w->phase != LOAD_PHASE_PUBLISH || pace->is_flood || pace->publishers == 0)
+    if (w->phase != LOAD_PHASE_PUBLISH || load_pace_is_idle(pace))
         return NULL;
-    uint64_t due_ns = pace->start_ns + (uint64_t)((double)pace->bursts_due * pace->interval_ns);
+    uint64_t due_ns = load_pace_next_ns(pace);
     uint64_t now_ns = load_worker_clock_ns();
     if (due_ns > now_ns) {
         ret->tv_sec = (time_t)((due_ns - now_ns) / 1000000000u);

@@ -276,6 +276,172 @@ START_TEST(messages_that_did_not_leave_are_known)
 }
 END_TEST
 
+/* ---- load_telemetry */
+
+START_TEST(telemetry_has_its_length_and_bears_its_stamp)
+{
+    static const uint64_t times_us[] = {1, 19601440952, 99999999999999};
+    struct load_telemetry t;
+    char out[LOAD_TELEMETRY_MAX + 1];
+    for (uint32_t index = 0; index < 600; index++) {
+        load_telemetry_init(&t, index * index); /* up to six digits */
+        for (uint32_t i = 0; i < 60; i++) {
+            struct load_wire_stamp got;
+            struct load_wire_stamp stamp = {index * index, i == 0 ? UINT32_MAX : i * 1000,
+                                            times_us[i % 3] * 1000 + 999};
+            size_t len = load_telemetry_put(&t, out, &stamp);
+            ck_assert_uint_ge(len, LOAD_TELEMETRY_MIN);
+            ck_assert_uint_le(len, LOAD_TELEMETRY_MAX);
+            ck_assert_uint_eq(strlen(out), len);
+            ck_assert(out[0] == '{' && out[len - 1] == '}');
+            ck_assert(load_telemetry_read_stamp((uint8_t *)out, LOAD_TELEMETRY_STAMP_MAX, &got));
+            ck_assert(got.publisher == stamp.publisher && got.number == stamp.number);
+            ck_assert_uint_eq(got.sent_ns, times_us[i % 3] * 1000);
+        }
+    }
+}
+END_TEST
+
+START_TEST(telemetry_drifts)
+{
+    struct load_telemetry t;
+    char out[LOAD_TELEMETRY_MAX + 1];
+    const struct load_wire_stamp stamp = {1, 1, 1};
+    double least = 100, most = -100;
+    load_telemetry_init(&t, 1);
+    for (int i = 0; i < 1000; i++) {
+        double before = t.temperature;
+        load_telemetry_put(&t, out, &stamp);
+        ck_assert(t.temperature - before <= 0.2 && before - t.temperature <= 0.2);
+        least = t.temperature < least ? t.temperature : least;
+        most = t.temperature > most ? t.temperature : most;
+    }
+    ck_assert(most - least > 1 && most - least < 80);
+}
+END_TEST
+
+START_TEST(what_is_no_telemetry_has_no_stamp)
+{
+    static const char *const texts[] = {"", "{\"device\":\"sensor-", "{\"device\":\"sensor-1\",\"seq\":2,\"us\":3",
+                                        "{\"device\":\"sensor-x\",\"seq\":2,\"us\":3,",
+                                        "{\"device\":\"sensor-1\",\"us\":3,"};
+    struct load_wire_stamp got;
+    for (size_t i = 0; i < TEST_COUNT(texts); i++)
+        ck_assert(!load_telemetry_read_stamp((const uint8_t *)texts[i], strlen(texts[i]), &got));
+    ck_assert(load_telemetry_read_stamp((const uint8_t *)"{\"device\":\"sensor-1\",\"seq\":2,\"us\":3,", 39, &got));
+}
+END_TEST
+
+START_TEST(a_publish_of_telemetry_is_read_as_it_was_written)
+{
+    const struct load_wire_stamp stamp = {.publisher = 499, .number = 70000, .sent_ns = 123456789000};
+    uint8_t bytes[700];
+    for (int version = 4; version <= 5; version++) {
+        struct load_telemetry telemetry;
+        struct load_wire_template t;
+        struct load_wire_packet p;
+        load_telemetry_init(&telemetry, 499);
+        load_wire_template_init(&t, version, "a/b", 1, LOAD_TELEMETRY_MAX);
+        size_t len = load_telemetry_put(&telemetry, (char *)bytes + t.stamp_at, &stamp);
+        load_wire_put_publish_head(bytes, &t, 0x1234, len);
+        size_t head = t.stamp_at + LOAD_TELEMETRY_STAMP_MAX;
+        for (size_t here = 0; here < head; here++)
+            ck_assert_int_eq(load_wire_read(bytes, here, version, &p), LOAD_WIRE_MORE);
+        ck_assert_int_eq(load_wire_read(bytes, head, version, &p), LOAD_WIRE_OK);
+        ck_assert_uint_eq(p.len, t.stamp_at + len);
+        ck_assert_uint_eq(p.payload_len, len);
+        ck_assert_uint_eq(p.packet_id, 0x1234);
+        ck_assert(p.stamp.publisher == 499 && p.stamp.number == 70000 && p.stamp.sent_ns == 123456789000);
+        load_wire_template_deinit(&t);
+    }
+}
+END_TEST
+
+/* ---- load_pace */
+
+/* How many bursts there are in the first MS milliseconds, of each publisher. */
+static uint32_t run_pace(struct load_pace *pace, uint32_t ms, uint32_t *counts)
+{
+    uint32_t slot, n = 0;
+    uint64_t due_ns, last_ns = 0;
+    for (uint64_t now_ns = pace->start_ns; now_ns < pace->start_ns + ms * UINT64_C(1000000); now_ns += 100000) {
+        for (; load_pace_take(pace, now_ns, &slot, &due_ns); n++) {
+            ck_assert(due_ns <= now_ns && due_ns >= last_ns);
+            if (!pace->is_random)
+                ck_assert_uint_eq(due_ns, load_pace_due_ns(pace, slot, counts[slot]));
+            counts[slot]++;
+            last_ns = due_ns;
+        }
+        ck_assert_uint_gt(load_pace_next_ns(pace), now_ns);
+    }
+    return n;
+}
+
+START_TEST(publishers_in_turn_keep_the_rate)
+{
+    const struct load_options o = {.rate = 1000, .burst = 1, .together = 1, .publishers = 10};
+    struct load_pace pace;
+    uint32_t counts[10] = {0};
+    load_pace_init(&pace, &o, 10, 0, 5);
+    ck_assert_uint_eq(run_pace(&pace, 1000, counts), 1000);
+    for (int i = 0; i < 10; i++)
+        ck_assert_uint_eq(counts[i], 100);
+}
+END_TEST
+
+START_TEST(publishers_send_together)
+{
+    const struct load_options o = {.rate = 2000, .burst = 1, .together = 25, .publishers = 500};
+    struct load_pace pace;
+    uint64_t due_ns[50];
+    uint32_t slot;
+    load_pace_init(&pace, &o, 500, 0, 7);
+    for (uint32_t i = 0; i < 50; i++) {
+        ck_assert(load_pace_take(&pace, UINT64_MAX, &slot, &due_ns[i]));
+        ck_assert_uint_eq(slot, i);
+        ck_assert_uint_eq(due_ns[i], i < 25 ? 7 : 7 + 12500000);
+    }
+}
+END_TEST
+
+START_TEST(random_times_keep_the_rate_too)
+{
+    const struct load_options o = {.rate = 2000, .burst = 1, .together = 1, .publishers = 20, .is_random = true};
+    struct load_pace pace;
+    uint32_t counts[20] = {0};
+    load_pace_init(&pace, &o, 20, 0, 5);
+    uint32_t n = run_pace(&pace, 10000, counts); /* 20,000 in the mean, with a deviation of 141 */
+    ck_assert(n > 19300 && n < 20700);
+    for (int i = 0; i < 20; i++)
+        ck_assert(counts[i] > 800 && counts[i] < 1200);
+}
+END_TEST
+
+START_TEST(a_publisher_remembers_when_its_messages_were_due)
+{
+    const struct load_options o = {.version = 4, .payload_len = 16, .count = 3};
+    const struct load_pace pace = {.is_random = true};
+    static struct load_hist lag;
+    struct load_publisher p;
+    struct load_client c;
+    struct load_wire_packet packet;
+    load_publisher_init(&p, &o, 0, 0, "t");
+    load_client_init(&c, LOAD_CLIENT_PUBLISHER, 0, 4);
+    load_publisher_allow_at(&p, 1, 100);
+    load_publisher_allow_at(&p, 1, 300);
+    load_publisher_allow_at(&p, 2, 400); /* one more than it may make in all */
+    ck_assert_uint_eq(p.allowed, 3);
+    load_publisher_fill(&p, &c, &pace, 1000, &lag);
+    ck_assert_uint_eq(c.out_len, 3 * p.template.len);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(load_wire_read(c.out + i * p.template.len, p.template.len, 4, &packet), LOAD_WIRE_OK);
+        ck_assert_uint_eq(packet.stamp.sent_ns, i == 0 ? 100 : i == 1 ? 300 : 400);
+    }
+    load_client_deinit(&c);
+    load_publisher_deinit(&p);
+}
+END_TEST
+
 static Suite *load_suite(void)
 {
     TCase *tc;
@@ -291,6 +457,14 @@ static Suite *load_suite(void)
     tcase_add_test(tc, the_window_is_never_exceeded_and_ids_come_back);
     tcase_add_test(tc, acknowledgements_of_nothing_are_counted);
     tcase_add_test(tc, messages_that_did_not_leave_are_known);
+    tcase_add_test(tc, telemetry_has_its_length_and_bears_its_stamp);
+    tcase_add_test(tc, telemetry_drifts);
+    tcase_add_test(tc, what_is_no_telemetry_has_no_stamp);
+    tcase_add_test(tc, a_publish_of_telemetry_is_read_as_it_was_written);
+    tcase_add_test(tc, publishers_in_turn_keep_the_rate);
+    tcase_add_test(tc, publishers_send_together);
+    tcase_add_test(tc, random_times_keep_the_rate_too);
+    tcase_add_test(tc, a_publisher_remembers_when_its_messages_were_due);
     return suite;
 }
 
