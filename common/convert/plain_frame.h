@@ -118,21 +118,18 @@ PLAIN_INLINE bool plain_trunk_frame(struct cursor *c, struct trunk_frame *ret)
 {
     struct cursor behind = *c;
     struct mqtt_bytes frame;
-    uint32_t sequence;
+    uint32_t lane, sequence;
     if (!plain_accept(&behind, PLAIN_TAG(1, PB_BYTES)) || !plain_read_block(&behind, &frame))
         return false;
     struct cursor in = cursor_make(frame.ptr, frame.len);
-    if (!plain_accept(&in, PLAIN_TAG(1, PB_VARINT)) || !plain_read_short(&in, &ret->lane) ||
+    if (!plain_accept(&in, PLAIN_TAG(1, PB_VARINT)) || !plain_read_short(&in, &lane) ||
         !plain_accept(&in, PLAIN_TAG(2, PB_VARINT)) || !plain_read_short(&in, &sequence))
         return false;
-    if (plain_accept(&in, PLAIN_TAG(4, PB_BYTES)))
-        ret->kind = TRUNK_FRAME_PACKET_V5;
-    else if (plain_accept(&in, PLAIN_TAG(3, PB_BYTES)))
-        ret->kind = TRUNK_FRAME_PACKET_V3;
-    else
+    bool is_v5 = plain_accept(&in, PLAIN_TAG(4, PB_BYTES));
+    if ((!is_v5 && !plain_accept(&in, PLAIN_TAG(3, PB_BYTES))) || !plain_read_rest(&in, &ret->message))
         return false;
-    if (!plain_read_rest(&in, &ret->message))
-        return false;
+    ret->kind = is_v5 ? TRUNK_FRAME_PACKET_V5 : TRUNK_FRAME_PACKET_V3;
+    ret->lane = lane;
     ret->sequence = sequence;
     *c = behind;
     return true;

@@ -268,8 +268,8 @@ static const char *take_body(const struct pb_field *body, struct trunk_frame *re
     }
 }
 
-/* A frame in which anything may stand. Out of line, so that what is plain does not pay for its registers. */
-static __attribute__((noinline)) void read_any_frame(struct mqtt_bytes frame, struct trunk_frame *ret)
+/* A frame in which anything may stand. */
+static void read_any_frame(struct mqtt_bytes frame, struct trunk_frame *ret)
 {
     struct level level = {0};
     const char *fault;
@@ -289,17 +289,26 @@ static __attribute__((noinline)) void read_any_frame(struct mqtt_bytes frame, st
     }
 }
 
+/* Fields may stand in front of the frame, but none behind the last one (trunk_message_read()). Out of line, so that
+ * what is plain does not pay for its registers. */
+static __attribute__((noinline)) bool next_any(struct trunk_message *m, struct trunk_frame *ret)
+{
+    struct cursor c = cursor_make(m->rest.ptr, m->rest.len);
+    struct pb_field f;
+    do {
+        if (c.len == 0 || pb_next(&c, &f) != 0)
+            return false;
+    } while (f.number != FIELD_FRAMES);
+    m->rest = (struct mqtt_bytes){c.ptr, (uint32_t)c.len};
+    read_any_frame(f.raw, ret);
+    return true;
+}
+
 bool trunk_message_next(struct trunk_message *m, struct trunk_frame *ret)
 {
     struct cursor c = cursor_make(m->rest.ptr, m->rest.len);
-    if (!plain_trunk_frame(&c, ret)) {
-        struct pb_field f;
-        do { /* fields between the frames; behind the last one is nothing (trunk_message_read()) */
-            if (c.len == 0 || pb_next(&c, &f) != 0)
-                return false;
-        } while (f.number != FIELD_FRAMES);
-        read_any_frame(f.raw, ret);
-    }
+    if (!plain_trunk_frame(&c, ret))
+        return next_any(m, ret);
     m->rest = (struct mqtt_bytes){c.ptr, (uint32_t)c.len};
     return true;
 }

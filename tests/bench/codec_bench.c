@@ -16,6 +16,7 @@
 #include "packet_to_protobuf.h"
 #include "protobuf_to_packet.h"
 #include "relay_frame.h"
+#include "trunk_frame.h"
 
 static uint8_t wire[256];
 static size_t wire_len;
@@ -88,6 +89,36 @@ static __attribute__((noinline)) void read_frame_once(void)
     sink = got.publish.payload.len;
 }
 
+/* One frame of a trunk by hand, in messages of many, as a trunk under load sends them. */
+enum { TRUNK_FRAMES = 64, TRUNK_LANE = 300, TRUNK_SEQUENCE = 4711 };
+
+static uint8_t batch[TRUNK_FRAMES * sizeof(out)];
+static size_t batch_len;
+static struct trunk_message received;
+
+static __attribute__((noinline)) uint8_t *write_trunk_frame_once(uint8_t *dst)
+{
+    struct packet_frame f;
+    packet_to_message_plan(&f, &packet);
+    if (trunk_frame_packet_bytes(TRUNK_LANE, TRUNK_SEQUENCE, &f) > sizeof(out))
+        abort();
+    return trunk_frame_write_packet(dst, TRUNK_LANE, TRUNK_SEQUENCE, &f);
+}
+
+static __attribute__((noinline)) void read_trunk_frame_once(void)
+{
+    struct trunk_frame frame;
+    struct mqtt_packet got;
+    struct mqtt_fault fault;
+    if (received.rest.len == 0 && trunk_message_read(batch, batch_len, &received, &fault) != CONVERT_OK)
+        abort();
+    if (!trunk_message_next(&received, &frame) ||
+        trunk_frame_packet(frame.message, packet.version == MQTT_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3, packet.version, NULL,
+                           0, &got, &fault) != CONVERT_OK)
+        abort();
+    sink = frame.lane + got.publish.payload.len;
+}
+
 /* The same through protobuf-c: its structs made, packed and freed; unpacked, turned into a packet and freed. */
 static __attribute__((noinline)) void write_struct_once(void)
 {
@@ -138,6 +169,24 @@ static void run_read_frame(uint8_t version, unsigned long count)
         read_frame_once();
 }
 
+static void run_write_trunk_frame(uint8_t version, unsigned long count)
+{
+    set_up(version);
+    while (count-- > 0)
+        sink = (size_t)(write_trunk_frame_once(out) - out);
+}
+
+static void run_read_trunk_frame(uint8_t version, unsigned long count)
+{
+    uint8_t *end = batch;
+    set_up(version);
+    for (int i = 0; i < TRUNK_FRAMES; i++)
+        end = write_trunk_frame_once(end);
+    batch_len = (size_t)(end - batch);
+    while (count-- > 0)
+        read_trunk_frame_once();
+}
+
 static void run_write_struct(uint8_t version, unsigned long count)
 {
     set_up_frame(version);
@@ -168,6 +217,10 @@ static const struct mode modes[] = {
     {"packet-to-frame-5.0", run_write_frame, MQTT_V5, 300},
     {"frame-to-packet-3.1.1", run_read_frame, MQTT_V311, 300},
     {"frame-to-packet-5.0", run_read_frame, MQTT_V5, 300},
+    {"packet-to-trunk-3.1.1", run_write_trunk_frame, MQTT_V311, 380},
+    {"packet-to-trunk-5.0", run_write_trunk_frame, MQTT_V5, 380},
+    {"trunk-to-packet-3.1.1", run_read_trunk_frame, MQTT_V311, 380},
+    {"trunk-to-packet-5.0", run_read_trunk_frame, MQTT_V5, 380},
     {"packet-to-frame-by-protobuf-c", run_write_struct, MQTT_V5, 0},
     {"frame-to-packet-by-protobuf-c", run_read_struct, MQTT_V5, 0},
 };

@@ -6,6 +6,7 @@
 #include "golden.h"
 #include "packet_gen.h"
 #include "test_main.h"
+#include "trunk_oracle.h"
 
 static const uint8_t versions[] = {MQTT_V31, MQTT_V311, MQTT_V5};
 
@@ -262,6 +263,194 @@ START_TEST(both_forms_agree_about_damaged_batches)
 }
 END_TEST
 
+/* Small numbers, and the edges of each length. */
+static uint64_t any_number(struct packet_gen *g)
+{
+    uint64_t number = (uint64_t)packet_gen_below(g, UINT32_MAX) << 32 | packet_gen_below(g, UINT32_MAX);
+    unsigned bits = packet_gen_below(g, 65);
+    if (bits == 0)
+        return 0;
+    return packet_gen_one_in(g, 4) ? UINT64_MAX >> (64 - bits) : number >> (64 - bits);
+}
+
+/* A frame of any kind but BAD, with bytes from POOL, whose first 16 are the session id. */
+static void any_trunk_frame(struct packet_gen *g, const uint8_t *pool, size_t pool_len, struct trunk_frame *ret)
+{
+    struct mqtt_bytes some = {pool, 1 + packet_gen_below(g, (uint32_t)pool_len)};
+    *ret = (struct trunk_frame){.kind = (uint8_t)(TRUNK_FRAME_PACKET_V3 + packet_gen_below(g, TRUNK_FRAME_CREDIT)),
+                                .lane = (uint32_t)any_number(g)};
+    ret->sequence = ret->kind == TRUNK_FRAME_CREDIT ? 0 : any_number(g);
+    if (ret->kind == TRUNK_FRAME_OPEN) {
+        ret->open.session_id = (struct mqtt_bytes){pool, TRUNK_SESSION_ID_BYTES};
+    } else if (ret->kind == TRUNK_FRAME_CLOSE) {
+        ret->close.reason = (uint32_t)any_number(g);
+        if (!packet_gen_one_in(g, 3))
+            ret->close.text = some;
+    } else if (ret->kind == TRUNK_FRAME_PIECE) {
+        ret->piece.data = some;
+        ret->piece.total_bytes = packet_gen_one_in(g, 2) ? 0 : (uint32_t)any_number(g);
+        if (ret->piece.total_bytes > 0)
+            ret->piece.family = packet_gen_one_in(g, 2) ? FRAME_MQTTV3 : FRAME_MQTTV5;
+    } else if (ret->kind == TRUNK_FRAME_CREDIT) {
+        ret->credit_bytes = any_number(g) | 1;
+    }
+}
+
+/* FRAME and, if it has one, PACKET: by hand, the same as by protobuf-c, in new memory. */
+static uint8_t *write_trunk_frame(struct trunk_frame *frame, const struct mqtt_packet *packet, size_t *ret_len)
+{
+    bool has_packet = frame->kind == TRUNK_FRAME_PACKET_V3 || frame->kind == TRUNK_FRAME_PACKET_V5;
+    struct packet_frame f = {0};
+    if (has_packet) {
+        frame->kind = packet->version == MQTT_V5 ? TRUNK_FRAME_PACKET_V5 : TRUNK_FRAME_PACKET_V3;
+        packet_to_message_plan(&f, packet);
+    }
+    uint8_t *by_oracle = trunk_oracle_write_frame(frame, packet, ret_len);
+    uint8_t *bytes = malloc(*ret_len);
+    uint8_t *end = has_packet ? trunk_frame_write_packet(bytes, frame->lane, frame->sequence, &f)
+                              : trunk_frame_write_any(bytes, frame);
+    ck_assert_uint_eq(end - bytes, *ret_len);
+    ck_assert(memcmp(bytes, by_oracle, *ret_len) == 0);
+    if (has_packet)
+        ck_assert_uint_eq(trunk_frame_packet_bytes(frame->lane, frame->sequence, &f), *ret_len);
+    free(by_oracle);
+    return bytes;
+}
+
+/* BYTES hold FRAME: by hand, a message that is serialized already writes the same again. */
+static void assert_trunk_frame_again(const uint8_t *bytes, size_t len, const struct trunk_frame *expected,
+                                     const struct mqtt_packet *packet)
+{
+    struct trunk_message message;
+    struct trunk_frame frame;
+    struct mqtt_fault fault;
+    ck_assert_int_eq(trunk_message_read(bytes, len, &message, &fault), CONVERT_OK);
+    ck_assert(trunk_message_next(&message, &frame));
+    ck_assert_int_eq(frame.kind, expected->kind);
+    uint8_t *again = malloc(len);
+    ck_assert_uint_eq(trunk_frame_write_any(again, &frame) - again, len);
+    ck_assert(memcmp(again, bytes, len) == 0);
+    if (frame.kind == TRUNK_FRAME_PACKET_V3 || frame.kind == TRUNK_FRAME_PACKET_V5) {
+        struct mqtt_packet read;
+        size_t scratch_bytes = frame_scratch_bytes(frame.message.len);
+        uint8_t *scratch = malloc(scratch_bytes);
+        uint8_t family = frame.kind == TRUNK_FRAME_PACKET_V5 ? FRAME_MQTTV5 : FRAME_MQTTV3;
+        ck_assert_int_eq(
+            trunk_frame_packet(frame.message, family, packet->version, scratch, scratch_bytes, &read, &fault),
+            CONVERT_OK);
+        ck_assert(mqtt_packet_equal(&read, packet));
+        free(scratch);
+    }
+    free(again);
+}
+
+enum { POOL_BYTES = 300 };
+
+static void fill_pool(struct packet_gen *g, uint8_t pool[POOL_BYTES])
+{
+    for (unsigned i = 0; i < POOL_BYTES; i++)
+        pool[i] = (uint8_t)(1 + packet_gen_below(g, 255)); /* no zero byte: it may be a text */
+}
+
+START_TEST(every_generated_trunk_frame_survives_both_forms)
+{
+    struct packet_gen g;
+    uint8_t pool[POOL_BYTES];
+    packet_gen_init(&g, 1618 + (uint64_t)_i);
+    fill_pool(&g, pool);
+    for (unsigned i = 0; i < 1500; i++) {
+        struct mqtt_packet packet;
+        struct trunk_frame frame;
+        size_t len;
+        any_trunk_frame(&g, pool, sizeof(pool), &frame);
+        packet_gen_next(&g, versions[_i], &packet);
+        uint8_t *bytes = write_trunk_frame(&frame, &packet, &len);
+        assert_trunk_frame_again(bytes, len, &frame, &packet);
+        ck_assert_int_eq(trunk_oracle_compare(bytes, len), CONVERT_OK);
+        free(bytes);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+static struct trunk_controls any_controls(struct packet_gen *g, const uint8_t *pool, bool has_frames)
+{
+    struct trunk_controls c = {.has_hello = packet_gen_one_in(g, 4), .is_draining = packet_gen_one_in(g, 4)};
+    c.taken = packet_gen_one_in(g, 2) ? any_number(g) : 0;
+    c.ping = packet_gen_one_in(g, 4) ? any_number(g) : 0;
+    c.pong = packet_gen_one_in(g, 4) ? any_number(g) : 0;
+    if (!has_frames)
+        c.zstd_frames = (struct mqtt_bytes){pool, packet_gen_below(g, POOL_BYTES)};
+    if (c.has_hello) {
+        uint32_t *numbers[] = {&c.hello.version,   &c.hello.lane_window,   &c.hello.max_message_bytes,
+                               &c.hello.max_lanes, &c.hello.dead_after_ms, &c.hello.zstd_window_log};
+        for (unsigned i = 0; i < TEST_COUNT(numbers); i++)
+            *numbers[i] = (uint32_t)any_number(g);
+        c.hello.software = (struct mqtt_bytes){pool, packet_gen_below(g, 40)};
+    }
+    return c;
+}
+
+/* N frames and any controls as a message of at most DAMAGED_MAX, to BYTES. Returns its length. */
+static size_t write_trunk_message(struct packet_gen *g, const uint8_t *pool, unsigned n, uint8_t *bytes)
+{
+    size_t used = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct mqtt_packet packet;
+        struct trunk_frame frame;
+        size_t len;
+        any_trunk_frame(g, pool, 40, &frame);
+        packet_gen_next(g, versions[i % 3], &packet);
+        uint8_t *one = write_trunk_frame(&frame, &packet, &len);
+        if (used + len + TRUNK_CONTROLS_MAX + POOL_BYTES < DAMAGED_MAX) {
+            memcpy(bytes + used, one, len);
+            used += len;
+        }
+        free(one);
+    }
+    struct trunk_controls controls = any_controls(g, pool, used > 0);
+    size_t len;
+    uint8_t *by_oracle = trunk_oracle_write_controls(&controls, &len);
+    ck_assert_uint_eq(trunk_controls_write(bytes + used, &controls) - (bytes + used), len);
+    ck_assert(len == 0 || memcmp(bytes + used, by_oracle, len) == 0);
+    free(by_oracle);
+    return used + len;
+}
+
+START_TEST(both_forms_agree_about_trunk_messages_whole_and_damaged)
+{
+    struct packet_gen g;
+    uint8_t pool[POOL_BYTES], bytes[DAMAGED_MAX];
+    packet_gen_init(&g, 2718 + (uint64_t)_i);
+    fill_pool(&g, pool);
+    for (unsigned i = 0; i < 400; i++) {
+        size_t len = write_trunk_message(&g, pool, i % 5, bytes);
+        ck_assert_int_eq(trunk_oracle_compare(bytes, len), CONVERT_OK);
+        for (unsigned k = 0; k < 30 && len > 0 && len < DAMAGED_MAX; k++) {
+            len = mutate(&g, bytes, len);
+            ck_assert_int_ge(trunk_oracle_compare(bytes, len), 0);
+        }
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
+/* Behind each other they are one message: numbers of the second count, hellos merge. */
+START_TEST(both_forms_agree_about_trunk_messages_put_behind_each_other)
+{
+    struct packet_gen g;
+    uint8_t pool[POOL_BYTES], bytes[2 * DAMAGED_MAX];
+    packet_gen_init(&g, 577);
+    fill_pool(&g, pool);
+    for (unsigned i = 0; i < 1000; i++) {
+        size_t len = write_trunk_message(&g, pool, i % 3, bytes);
+        len += write_trunk_message(&g, pool, i % 2, bytes + len);
+        ck_assert_int_ge(trunk_oracle_compare(bytes, len), 0);
+    }
+    packet_gen_deinit(&g);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     TCase *t;
@@ -274,6 +463,9 @@ static Suite *suite(void)
     tcase_add_test(t, both_forms_agree_about_bytes_without_meaning);
     tcase_add_test(t, both_forms_agree_about_batches);
     tcase_add_test(t, both_forms_agree_about_damaged_batches);
+    tcase_add_loop_test(t, every_generated_trunk_frame_survives_both_forms, 0, TEST_COUNT(versions));
+    tcase_add_loop_test(t, both_forms_agree_about_trunk_messages_whole_and_damaged, 0, 4);
+    tcase_add_test(t, both_forms_agree_about_trunk_messages_put_behind_each_other);
     return s;
 }
 
