@@ -139,7 +139,6 @@ static void on_end(struct rpc_stream *s, int status, const char *text, void *arg
     trunk_batch_deinit(t);
     if (t->is_ready)
         metric_add(&t->metrics->trunks_open, -1);
-    trunk_pass_ends(t);
     trunk_end_lanes(t, text);
     if (!t->is_freed)
         t->cbs->on_end(t, status, text, t->arg);
@@ -224,13 +223,6 @@ int trunk_accept(struct rpc_stream *stream, const struct trunk_params *params, s
     return 0;
 }
 
-static void forget_lanes(struct trunk *t)
-{
-    for (uint32_t i = 0; i < t->n_slots; i++)
-        if (t->lanes[i])
-            trunk_lane_forget(t->lanes[i]);
-}
-
 struct trunk *trunk_free(struct trunk *t)
 {
     if (!t)
@@ -238,9 +230,9 @@ struct trunk *trunk_free(struct trunk *t)
     if (t->is_ready && !t->is_ended)
         metric_add(&t->metrics->trunks_open, -1);
     t->is_freed = true;
+    trunk_forget_lanes(t);
     trunk_pulse_stop(t);
     trunk_batch_deinit(t);
-    forget_lanes(t);
     t->stream = rpc_stream_free(t->stream);
     trunk_unref(t);
     return NULL;

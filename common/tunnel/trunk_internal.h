@@ -166,8 +166,8 @@ void trunk_lane_update_credit(struct trunk_lane *l);
 void trunk_lane_send_close_if_due(struct trunk_lane *l);
 /* on_end of the lanes that have ended in this turn. */
 void trunk_pass_ends(struct trunk *t);
-/* The trunk goes; the session keeps the lane. */
-void trunk_lane_forget(struct trunk_lane *l);
+/* The trunk goes; sessions keep their lanes. */
+void trunk_forget_lanes(struct trunk *t);
 /* All lanes end, because the trunk has. */
 void trunk_end_lanes(struct trunk *t, const char *text);
 

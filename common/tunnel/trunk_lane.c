@@ -65,6 +65,8 @@ static void put_into_table(struct trunk *t, struct trunk_lane *l)
     metric_add(&t->metrics->lanes_open, 1);
 }
 
+/* Its id is free for another. Until on_end has passed it stands in `ending`, so that the trunk does not lose sight of
+ * it. */
 static void take_from_table(struct trunk_lane *l)
 {
     struct trunk *t = l->trunk;
@@ -73,8 +75,24 @@ static void take_from_table(struct trunk_lane *l)
     if (l->id - 1 < t->first_free)
         t->first_free = l->id - 1;
     l->is_in_table = false;
+    list_del(&l->ready);
+    if (l->is_ended || l->is_freed) {
+        l->trunk = NULL;
+    } else {
+        list_add_tail(&t->ending, &l->ready);
+        loop_defer(t->loop, &t->flush_task);
+    }
     metric_add(&t->metrics->lanes_open, -1);
     trunk_lane_unref(l);
+}
+
+/* Nothing of it is of interest to the trunk any more. */
+static void leave_trunk(struct trunk_lane *l)
+{
+    if (l->is_in_table)
+        return;
+    list_del(&l->ready);
+    l->trunk = NULL;
 }
 
 static void release_if_over(struct trunk_lane *l)
@@ -136,6 +154,7 @@ static void pass_end(struct trunk_lane *l)
     l->is_ended = true;
     drop_received(l);
     trunk_lane_drop_unsent(l);
+    leave_trunk(l);
     l->lane.cbs->on_end(&l->lane, (enum lane_end)l->end_why, l->end_text ? l->end_text : "", l->lane.arg);
 }
 
@@ -169,24 +188,15 @@ void trunk_lane_fail(struct trunk_lane *l, enum lane_end why, const char *text)
     trunk_lane_unref(l);
 }
 
-/* The other side has closed, and we have: nothing more can come. Not from inside a call of the session. */
-static void end_when_both_closed(struct trunk_lane *l)
-{
-    if (!l->is_close_received || !l->is_close_sent)
-        return;
-    set_end(l, LANE_END_OK, "");
-    if (!l->trunk || l->is_ended || l->is_freed)
-        return;
-    list_del(&l->ready);
-    list_add_tail(&l->trunk->ending, &l->ready);
-    loop_defer(l->trunk->loop, &l->trunk->flush_task);
-}
-
 void trunk_pass_ends(struct trunk *t)
 {
-    while (!list_is_empty(&t->ending)) {
-        struct trunk_lane *l = list_entry(list_first(&t->ending), struct trunk_lane, ready);
-        list_del(&l->ready);
+    struct list due;
+    list_init(&due);
+    while (!list_is_empty(&t->ending))
+        list_move_tail(&due, list_first(&t->ending));
+    while (!list_is_empty(&due)) {
+        struct trunk_lane *l = list_entry(list_first(&due), struct trunk_lane, ready);
+        list_move_tail(&t->ending, &l->ready); /* it stays there if a packet in front of the end is held */
         trunk_lane_ref(l);
         lane_inbox_run(&l->inbox);
         trunk_lane_unref(l);
@@ -225,7 +235,7 @@ void trunk_lane_receive_close(struct trunk_lane *l, const struct trunk_frame *fr
 {
     l->is_close_received = true;
     if (l->is_ended || l->is_freed || (l->is_server && l->is_close_sent))
-        end_when_both_closed(l);
+        set_end(l, LANE_END_OK, ""); /* both have closed */
     else if (l->is_server)
         closed_by_client(l, frame);
     else
@@ -299,8 +309,9 @@ void trunk_lane_send_close_if_due(struct trunk_lane *l)
 {
     if (!l->is_finishing || l->is_close_sent || l->outbox.bytes > 0)
         return;
+    if (l->is_close_received)
+        set_end(l, LANE_END_OK, ""); /* on_end comes at the end of the turn, never from inside a call of the session */
     send_close(l, reasons[l->finish_why], l->finish_text);
-    end_when_both_closed(l);
 }
 
 static void consumed(struct lane *lane, size_t bytes)
@@ -356,8 +367,8 @@ static void free_lane(struct lane *lane)
     l->is_freed = true;
     drop_received(l);
     lane_inbox_close(&l->inbox);
-    list_del(&l->ready);
     send_close(l, TRUNK_CLOSE_LOST, NULL);
+    leave_trunk(l);
     trunk_lane_unref(l);
     trunk_lane_unref(l);
 }
@@ -479,12 +490,13 @@ void trunk_receive_open(struct trunk *t, const struct trunk_frame *frame)
 
 /* --- The trunk ends */
 
-void trunk_lane_forget(struct trunk_lane *l)
+static void forget(struct trunk_lane *l)
 {
     trunk_lane_ref(l);
     trunk_lane_drop_unsent(l);
-    take_from_table(l);
-    l->trunk = NULL;
+    if (l->is_in_table)
+        take_from_table(l);
+    leave_trunk(l);
     trunk_lane_unref(l);
 }
 
@@ -492,7 +504,7 @@ static void end_with_trunk(struct trunk_lane *l, const char *text)
 {
     bool is_server = l->is_server;
     trunk_lane_ref(l);
-    trunk_lane_forget(l);
+    forget(l);
     set_end(l, is_server ? LANE_END_LOST : LANE_END_UNAVAILABLE, text);
     if (is_server)
         pass_end(l);
@@ -501,9 +513,20 @@ static void end_with_trunk(struct trunk_lane *l, const char *text)
     trunk_lane_unref(l);
 }
 
-void trunk_end_lanes(struct trunk *t, const char *text)
+void trunk_forget_lanes(struct trunk *t)
 {
     for (uint32_t i = 0; i < t->n_slots; i++)
         if (t->lanes[i])
+            forget(t->lanes[i]);
+    while (!list_is_empty(&t->ending))
+        forget(list_entry(list_first(&t->ending), struct trunk_lane, ready));
+}
+
+void trunk_end_lanes(struct trunk *t, const char *text)
+{
+    trunk_pass_ends(t);
+    for (uint32_t i = 0; i < t->n_slots; i++)
+        if (t->lanes[i])
             end_with_trunk(t->lanes[i], text);
+    trunk_forget_lanes(t);
 }

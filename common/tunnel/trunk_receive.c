@@ -188,7 +188,7 @@ static void receive_frame(struct trunk *t, const struct trunk_frame *frame)
     struct trunk_lane *l = trunk_find_lane(t, frame->lane);
     if (l)
         receive_for_lane(l, frame);
-    else if (frame->kind == TRUNK_FRAME_OPEN && t->is_server)
+    else if (frame->kind == TRUNK_FRAME_OPEN && frame->lane != 0 && t->is_server)
         trunk_receive_open(t, frame);
     else
         refuse_unknown(t, frame);

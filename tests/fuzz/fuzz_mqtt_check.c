@@ -3,18 +3,12 @@
 #include <stdlib.h>
 
 #include "ensure.h"
+#include "input.h"
 #include "mqtt_check.h"
 #include "mqtt_decode.h"
 #include "mqtt_encode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint8_t take_u8(struct cursor *c)
-{
-    uint8_t value = 0;
-    cursor_read_u8(c, &value);
-    return value;
-}
 
 static uint16_t take_u16(struct cursor *c)
 {
@@ -26,16 +20,6 @@ static uint16_t take_u16(struct cursor *c)
 static bool take_bool(struct cursor *c)
 {
     return take_u8(c) & 1;
-}
-
-/* A length of one byte, so that inputs stay small; cut to what is there. */
-static struct mqtt_bytes take_bytes(struct cursor *c)
-{
-    uint8_t len = take_u8(c);
-    const uint8_t *bytes;
-    if (cursor_read_bytes(c, len, &bytes))
-        cursor_read_bytes(c, len = (uint8_t)c->len, &bytes);
-    return (struct mqtt_bytes){.ptr = bytes, .len = len};
 }
 
 static void take_connect(struct cursor *c, struct mqtt_connect *connect)
