@@ -470,10 +470,6 @@ void trunk_receive_open(struct trunk *t, const struct trunk_frame *frame)
         refuse_open(t, frame->lane, TRUNK_CLOSE_LIMIT, "no more lanes in this trunk");
         return;
     }
-    if (t->is_draining) {
-        refuse_open(t, frame->lane, TRUNK_CLOSE_UNAVAILABLE, "s-proxy is draining");
-        return;
-    }
     if (frame->sequence != 1) {
         refuse_open(t, frame->lane, TRUNK_CLOSE_PROTOCOL, "an open that is not the first frame of its lane");
         return;
@@ -485,7 +481,14 @@ void trunk_receive_open(struct trunk *t, const struct trunk_frame *frame)
         return;
     }
     l->received_sequence = 1;
-    t->cbs->on_lane(t, &l->lane, t->arg);
+    if (!t->is_draining) {
+        t->cbs->on_lane(t, &l->lane, t->arg);
+        return;
+    }
+    /* It stays a lane until the peer has closed it too: what the peer has sent behind its open is ignored. */
+    metric_add(&t->metrics->lanes_refused, 1);
+    send_close(l, TRUNK_CLOSE_UNAVAILABLE, "s-proxy is draining");
+    free_lane(&l->lane);
 }
 
 /* --- The trunk ends */

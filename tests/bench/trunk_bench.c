@@ -373,7 +373,7 @@ static double median(double *values, unsigned n)
 
 static void run_rounds(void)
 {
-    double rate[ROUNDS_MAX], cpu[ROUNDS_MAX];
+    double rate[ROUNDS_MAX] = {0}, cpu[ROUNDS_MAX] = {0};
     printf("| round | tcp, M frames/s | ns CPU per frame | trunk, M frames/s | ns CPU per frame | frames per message | "
            "rate | CPU |\n"
            "|---|---|---|---|---|---|---|---|\n");
