@@ -39,18 +39,33 @@ bool trunk_is_over(const struct trunk *t)
     return t->is_failed || t->is_ended || t->is_freed;
 }
 
+/* Nothing is taken or sent any more. */
+static void give_up(struct trunk *t, int status, const char *text)
+{
+    t->is_failed = true;
+    t->fail_status = status;
+    t->fail_text = text;
+    trunk_pulse_stop(t);
+    trunk_batch_deinit(t);
+}
+
 void trunk_fail(struct trunk *t, int status, const char *text)
 {
     if (trunk_is_over(t))
         return;
-    t->is_failed = true;
-    t->fail_status = status;
-    t->fail_text = text;
     if (status != RPC_UNAVAILABLE)
         metric_add(&t->metrics->trunks_failed, 1);
-    trunk_pulse_stop(t);
-    trunk_batch_deinit(t);
+    give_up(t, status, text);
     rpc_stream_cancel(t->stream, status, text);
+}
+
+void trunk_end_if_drained(struct trunk *t)
+{
+    static const char text[] = "draining";
+    if (!t->is_server || !t->is_draining || t->n_lanes > 0 || t->batch_len > 0 || trunk_is_over(t))
+        return;
+    give_up(t, RPC_UNAVAILABLE, text);
+    rpc_stream_finish(t->stream, RPC_UNAVAILABLE, text);
 }
 
 static void trunk_describe(const struct log_object *self, struct log_writer *w)

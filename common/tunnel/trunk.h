@@ -93,7 +93,8 @@ struct trunk_lane_params {
 int trunk_open_lane(struct trunk *t, const struct trunk_lane_params *params, const struct lane_cbs *cbs, void *arg,
                     struct lane **ret_lane);
 
-/* Tell the peer that no new lanes are wanted. Those there are go on. */
+/* Tell the peer that no new lanes are wanted. Those there are go on. Server: the trunk ends with UNAVAILABLE,
+ * "draining", when the last of them has ended. */
 void trunk_drain(struct trunk *t);
 /* No new lanes here: the peer drains, or the trunk is about to end. */
 bool trunk_is_usable(const struct trunk *t);

@@ -32,8 +32,7 @@ static bool is_lingering(const struct trunk *t)
     return t->options->linger_ms != 0 && !t->is_urgent && loop_timer_is_started(&t->linger_timer);
 }
 
-/* At the end of a turn, and when the stream has drained. */
-static void flush(struct trunk *t)
+static void flush_batch(struct trunk *t)
 {
     if (trunk_is_over(t) || (t->batch_len == 0 && !t->is_urgent) || is_lingering(t))
         return;
@@ -44,6 +43,13 @@ static void flush(struct trunk *t)
     rpc_stream_set_low_mark(t->stream, 0);
     if (!rpc_stream_wait_drain(t->stream))
         trunk_batch_close(t);
+}
+
+/* At the end of a turn, and when the stream has drained. */
+static void flush(struct trunk *t)
+{
+    flush_batch(t);
+    trunk_end_if_drained(t);
 }
 
 static void on_end_of_turn(struct loop_task *task)

@@ -98,7 +98,7 @@ struct trunk {
     unsigned refs;
     bool is_server;
     bool is_ready;  /* the peer's hello has come */
-    bool is_failed; /* cancelled by us; on_end follows */
+    bool is_failed; /* ended by us; on_end follows */
     bool is_ended;
     bool is_freed;
     bool is_peer_draining;
@@ -146,6 +146,8 @@ void trunk_unref(struct trunk *t);
 /* End the trunk now; on_end comes from the stream. STATUS: enum rpc_status. TEXT is a literal, or lives as long as the
  * trunk. */
 void trunk_fail(struct trunk *t, int status, const char *text);
+/* Server, draining: no lane is left, the peer knows of it and has been sent everything: end the stream in order. */
+void trunk_end_if_drained(struct trunk *t);
 /* The peer's hello. */
 void trunk_receive_hello(struct trunk *t, const struct trunk_hello *hello);
 bool trunk_is_over(const struct trunk *t);

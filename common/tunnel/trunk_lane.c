@@ -83,6 +83,8 @@ static void take_from_table(struct trunk_lane *l)
         loop_defer(t->loop, &t->flush_task);
     }
     metric_add(&t->metrics->lanes_open, -1);
+    if (t->is_draining && t->n_lanes == 0 && !trunk_is_over(t))
+        loop_defer(t->loop, &t->flush_task); /* trunk_end_if_drained() */
     trunk_lane_unref(l);
 }
 
