@@ -2,6 +2,7 @@
 #include "sp_options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ static const struct config_row sp_rows[] = {
 
 static const struct config_table sp_tables[] = {
     {"Tunnel and broker", CONFIG_ROWS(sp_rows), 0},
+    TRUNK_OPTION_TABLE(offsetof(struct sp_options, trunk)),
     PROGRAM_OPTION_TABLE,
 };
 

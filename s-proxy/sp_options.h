@@ -5,11 +5,13 @@
 #include <stdint.h>
 
 #include "program.h"
+#include "trunk_config.h"
 
 struct sp_options {
-    struct program_options program;       /* first */
-    struct config_list listen_grpc;       /* HOST:PORT */
-    struct config_list upstream;          /* URLs of brokers, in the order of preference */
+    struct program_options program; /* first */
+    struct config_list listen_grpc; /* HOST:PORT */
+    struct config_list upstream;    /* URLs of brokers, in the order of preference */
+    struct trunk_config trunk;
     uint64_t upstream_connect_timeout_ms; /* to connect, and again to answer CONNECT */
 };
 

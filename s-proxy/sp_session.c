@@ -1,4 +1,4 @@
-/* A session of s-proxy, from the stream that brings it to the end of its lane (sp_session.h). */
+/* A session of s-proxy, from the stream or trunk that brings it to the end of its lane (sp_session.h). */
 #define LOG_MODULE LOG_S_PROXY
 #include "sp_session.h"
 
@@ -16,7 +16,7 @@
 #include "sp_worker.h"
 
 enum {
-    SP_CONNECT_TIMEOUT_MS = 10000, /* from the stream's beginning to its CONNECT */
+    SP_CONNECT_TIMEOUT_MS = 10000, /* from the lane's beginning to its CONNECT */
     SP_LINGER_MS = 10000,          /* for a broker to take the last bytes of a session */
     SP_GOODBYE_MS = 1000,          /* for a broker to close after DISCONNECT */
 };
@@ -311,14 +311,12 @@ const struct byte_budget_calls sp_session_budget_calls = {
     .on_shed = sp_session_shed,
 };
 
-void sp_session_new(struct sp_worker *w, struct rpc_stream *stream)
+/* NULL if memory is short. */
+static struct sp_session *sp_session_new(struct sp_worker *w)
 {
     struct sp_session *s = calloc(1, sizeof *s);
-    if (!s) {
-        rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "out of memory");
-        rpc_stream_free(stream);
-        return;
-    }
+    if (!s)
+        return NULL;
     s->worker = w;
     s->number = sp_worker_next_number(w);
     s->log.describe = sp_session_describe;
@@ -331,13 +329,43 @@ void sp_session_new(struct sp_worker *w, struct rpc_stream *stream)
     byte_budget_join(&w->budget, &s->budget);
     list_add_tail(&w->sessions, &s->link);
     sp_worker_session_came(w);
+    return s;
+}
+
+/* The lane is there. */
+static void sp_session_start(struct sp_session *s)
+{
+    loop_timer_start(&s->timer, SP_CONNECT_TIMEOUT_MS);
+    log_debug(&s->log, "opened");
+}
+
+void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream)
+{
+    struct sp_session *s = sp_session_new(w);
+    if (!s) {
+        rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "out of memory");
+        rpc_stream_free(stream);
+        return;
+    }
     if (relay_accept(stream, &sp_session_lane_cbs, s, &s->lane) < 0) {
         log_error(NULL, "new stream: %s", err_text());
         sp_session_free(s);
         return;
     }
-    loop_timer_start(&s->timer, SP_CONNECT_TIMEOUT_MS);
-    log_debug(&s->log, "opened");
+    sp_session_start(s);
+}
+
+void sp_session_on_lane(struct sp_worker *w, struct lane *lane)
+{
+    struct sp_session *s = sp_session_new(w);
+    if (!s) {
+        lane_finish(lane, LANE_END_LIMIT, "out of memory");
+        lane_free(lane);
+        return;
+    }
+    s->lane = lane;
+    lane_set_callbacks(lane, &sp_session_lane_cbs, s);
+    sp_session_start(s);
 }
 
 /* ENDING: neither side says anything any more, only the lane's own end is due. */

@@ -78,8 +78,10 @@ struct sp_session {
     bool was_told;                  /* the client has a refusing CONNACK or a DISCONNECT already */
 };
 
-/* A stream has come. The session owns itself: it ends by itself and tells the worker. */
-void sp_session_new(struct sp_worker *w, struct rpc_stream *stream);
+/* A stream of the relay service has come, or a lane of a trunk (new, without callbacks). The session owns itself: it
+ * ends by itself and tells the worker. */
+void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream);
+void sp_session_on_lane(struct sp_worker *w, struct lane *lane);
 void sp_session_enter(struct sp_session *s, enum sp_session_state next);
 
 /* Dial the next broker for CONNECT. */

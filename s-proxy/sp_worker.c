@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "err.h"
+#include "rpc_stream.h"
 #include "sp_session.h"
+#include "sp_trunk_gate.h"
 #include "sproxy.h"
 
 enum {
@@ -13,11 +15,34 @@ enum {
     SP_STALL_MS = 30000, /* so long may buffers stay full with nothing moving before the largest holder is shed */
 };
 
+#define METRICS_OWNER struct sp_metrics
+static const struct metric_info sp_metric_infos[] = {SP_METRICS(METRIC_INFO)};
+#undef METRICS_OWNER
+#define METRICS_OWNER struct trunk_metrics
+static const struct metric_info trunk_metric_infos[] = {TRUNK_METRICS(METRIC_INFO)};
+
 static void sp_worker_on_tick(struct loop_timer *timer)
 {
     struct sp_worker *w = container_of(timer, struct sp_worker, tick);
     byte_budget_tick(&w->budget, loop_now_ms(w->loop));
     loop_timer_start(&w->tick, SP_TICK_MS);
+}
+
+static int sp_worker_add_metrics(struct sp_worker *w)
+{
+    struct metrics_registry *registry = sproxy_metrics(w->program);
+    int r = metrics_add(registry, "sproxy", sp_metric_infos, sizeof sp_metric_infos / sizeof sp_metric_infos[0],
+                        &w->metrics);
+    if (r >= 0)
+        r = metrics_add(registry, "sproxy", trunk_metric_infos,
+                        sizeof trunk_metric_infos / sizeof trunk_metric_infos[0], &w->trunk_metrics);
+    return r;
+}
+
+static void sp_worker_remove_metrics(struct sp_worker *w)
+{
+    metrics_remove(sproxy_metrics(w->program), &w->metrics);
+    metrics_remove(sproxy_metrics(w->program), &w->trunk_metrics);
 }
 
 static int sp_worker_init(struct worker *worker, void *arg)
@@ -31,11 +56,13 @@ static int sp_worker_init(struct worker *worker, void *arg)
     w->options = sproxy_options(program);
     list_init(&w->sessions);
     byte_budget_loop_init(&w->budget, sproxy_budget(program), &sp_session_budget_calls, SP_STALL_MS);
+    list_init(&w->trunks);
     int r = sp_broker_pick_init(&w->brokers, (const char *const *)w->options->upstream.items,
                                 (unsigned)w->options->upstream.count);
     if (r >= 0)
-        r = sproxy_add_metrics(program, &w->metrics);
+        r = sp_worker_add_metrics(w);
     if (r < 0) {
+        sp_worker_remove_metrics(w);
         sp_broker_pick_deinit(&w->brokers);
         free(w);
         return r;
@@ -53,22 +80,34 @@ static void sp_worker_deinit(struct worker *worker, void *arg)
     w->is_idle_told = true;
     list_for_each_safe (it, tmp, &w->sessions)
         sp_session_kill(list_entry(it, struct sp_session, link));
+    list_for_each_safe (it, tmp, &w->trunks)
+        sp_trunk_kill(list_entry(it, struct sp_trunk, link));
     loop_timer_stop(&w->tick);
-    sproxy_remove_metrics(w->program, &w->metrics);
+    sp_worker_remove_metrics(w);
     sp_broker_pick_deinit(&w->brokers);
     free(w);
 }
 
 const struct worker_calls sp_worker_calls = {.init = sp_worker_init, .deinit = sp_worker_deinit};
 
+struct sp_worker *sp_worker_of_stream(struct worker_pool *pool, const struct rpc_stream *stream)
+{
+    for (unsigned i = 0; i < worker_pool_size(pool); i++) {
+        const struct worker *w = worker_pool_get(pool, i);
+        if (w->mailbox == rpc_stream_mailbox(stream))
+            return w->object;
+    }
+    abort(); /* pick() knows no other mailboxes */
+}
+
 uint64_t sp_worker_next_number(struct sp_worker *w)
 {
     return sproxy_next_number(w->program);
 }
 
-static void sp_worker_check_idle(struct sp_worker *w)
+void sp_worker_check_idle(struct sp_worker *w)
 {
-    if (!w->is_draining || w->is_idle_told || !list_is_empty(&w->sessions))
+    if (!w->is_draining || w->is_idle_told || !list_is_empty(&w->sessions) || !list_is_empty(&w->trunks))
         return;
     w->is_idle_told = true;
     sproxy_worker_is_idle(w->program);
@@ -90,6 +129,8 @@ void sp_worker_drain(struct worker *worker, void *arg)
 {
     struct sp_worker *w = worker->object;
     w->is_draining = true;
+    list_for_each_safe (it, tmp, &w->trunks)
+        sp_trunk_drain(list_entry(it, struct sp_trunk, link));
     list_for_each_safe (it, tmp, &w->sessions)
         sp_session_drain(list_entry(it, struct sp_session, link));
     sp_worker_check_idle(w);

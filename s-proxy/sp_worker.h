@@ -1,5 +1,5 @@
-/* One worker of s-proxy: a loop with the sessions whose streams were dealt to it, and its own view of the brokers'
- * health. Nothing of it is shared on the data path. */
+/* One worker of s-proxy: a loop with the trunks and streams that were dealt to it, their sessions, and its own view of
+ * the brokers' health. Nothing of it is shared on the data path. */
 #ifndef SP_WORKER_H
 #define SP_WORKER_H
 
@@ -13,13 +13,14 @@
 #include "metrics.h"
 #include "sp_broker_pick.h"
 #include "sp_options.h"
+#include "trunk.h"
 #include "worker.h"
 
 struct rpc_stream;
 struct sproxy;
 
 #define SP_METRICS(X)                                                                                       \
-    X(sessions_opened, COUNTER, "streams of r-proxies taken over by a worker")                              \
+    X(sessions_opened, COUNTER, "sessions that r-proxies have opened")                                      \
     X(sessions_open, GAUGE, "sessions now")                                                                 \
     X(sessions_refused, COUNTER, "CONNECTs that the broker refused")                                        \
     X(sessions_without_broker, COUNTER, "CONNECTs for which no broker could be reached")                    \
@@ -44,9 +45,12 @@ struct sp_worker {
     const struct sp_options *options;
     struct sp_broker_pick brokers;
     struct list sessions;
+    struct list trunks;        /* of struct sp_trunk */
+    _Atomic unsigned n_trunks; /* that were given to this worker and have not ended; counted up by the cq thread */
     struct byte_budget_loop budget;
     struct loop_timer tick;
     struct sp_metrics metrics;
+    struct trunk_metrics trunk_metrics;
     bool is_draining;
     bool is_idle_told; /* the program knows that draining has come to its end here */
 };
@@ -57,8 +61,13 @@ extern const struct worker_calls sp_worker_calls;
 /* worker_fn: begin to drain. */
 void sp_worker_drain(struct worker *worker, void *arg);
 
+/* The one that pick() of an rpc_server_method chose for STREAM. */
+struct sp_worker *sp_worker_of_stream(struct worker_pool *pool, const struct rpc_stream *stream);
+
 uint64_t sp_worker_next_number(struct sp_worker *w);
 void sp_worker_session_came(struct sp_worker *w);
 void sp_worker_session_gone(struct sp_worker *w);
+/* While draining: tell the program when nothing is left. */
+void sp_worker_check_idle(struct sp_worker *w);
 
 #endif

@@ -1,8 +1,7 @@
 /* The program object of s-proxy (sproxy.h).
  *
- *   r-proxies ==> gRPC server (completion-queue thread) --stream--> a worker, in turn --> sp_session --> upstream -->
- * broker
- */
+ *   r-proxies ==> gRPC server --trunk--> the worker with the fewest --> sp_trunk_gate --lane--> sp_session --> broker
+ *                             '--relay--> a worker, in turn ------------------------------> sp_session --> broker */
 #define LOG_MODULE LOG_S_PROXY
 #include "sproxy.h"
 
@@ -15,13 +14,14 @@
 #include "byte_budget.h"
 #include "err.h"
 #include "log.h"
-#include "metrics.h"
 #include "relay.h"
 #include "rpc_cq.h"
 #include "rpc_server.h"
 #include "sp_options.h"
 #include "sp_session.h"
+#include "sp_trunk_gate.h"
 #include "sp_worker.h"
+#include "trunk.h"
 #include "worker.h"
 
 enum {
@@ -31,6 +31,8 @@ enum {
     SP_MAX_MESSAGE_BYTES = LANE_UNKNOWN_PEER_MAX,
     SP_MAX_METADATA_BYTES = 8 * 1024,
     SP_MAX_STREAMS_PER_CONNECTION = 100000, /* one for each client of an r-proxy */
+    SP_MAX_LANES = 262144,                  /* of a trunk */
+    SP_MAX_METHODS = 2,
 };
 
 struct sproxy {
@@ -41,12 +43,10 @@ struct sproxy {
     struct worker_pool *pool;
     struct byte_budget budget;
     _Atomic uint64_t numbers;
-    _Atomic unsigned next_worker;
+    struct trunk_options trunk_options;
+    _Atomic unsigned next_worker;  /* for a stream of the relay service */
     _Atomic unsigned busy_workers; /* while draining */
 };
-
-#define METRICS_OWNER struct sp_metrics
-static const struct metric_info sp_metric_infos[] = {SP_METRICS(METRIC_INFO)};
 
 const struct sp_options *sproxy_options(const struct sproxy *s)
 {
@@ -58,15 +58,14 @@ struct byte_budget *sproxy_budget(struct sproxy *s)
     return &s->budget;
 }
 
-int sproxy_add_metrics(struct sproxy *s, const struct sp_metrics *metrics)
+struct metrics_registry *sproxy_metrics(const struct sproxy *s)
 {
-    return metrics_add(program_metrics(s->program), "sproxy", sp_metric_infos,
-                       sizeof sp_metric_infos / sizeof sp_metric_infos[0], metrics);
+    return program_metrics(s->program);
 }
 
-void sproxy_remove_metrics(struct sproxy *s, const struct sp_metrics *metrics)
+const struct trunk_options *sproxy_trunk_options(const struct sproxy *s)
 {
-    metrics_remove(program_metrics(s->program), metrics);
+    return &s->trunk_options;
 }
 
 uint64_t sproxy_next_number(struct sproxy *s)
@@ -87,15 +86,23 @@ static struct mailbox *sproxy_pick(void *arg)
 /* On the loop that was picked. */
 static void sproxy_on_stream(struct rpc_stream *stream, void *arg)
 {
-    struct sproxy *s = arg;
-    for (unsigned i = 0; i < worker_pool_size(s->pool); i++) {
-        struct worker *w = worker_pool_get(s->pool, i);
-        if (w->mailbox == rpc_stream_mailbox(stream)) {
-            sp_session_new(w->object, stream);
-            return;
-        }
-    }
-    abort(); /* pick() knows no other mailboxes */
+    const struct sproxy *s = arg;
+    sp_session_on_stream(sp_worker_of_stream(s->pool, stream), stream);
+}
+
+/* What --trunk-service offers; anything else is UNIMPLEMENTED. Returns how many. */
+static unsigned sproxy_methods(struct sproxy *s, struct rpc_server_method *ret_methods)
+{
+    const struct rpc_server_method relay = {
+        .path = RELAY_PATH, .pick = sproxy_pick, .on_stream = sproxy_on_stream, .arg = s};
+    const struct rpc_server_method trunk = {
+        .path = TRUNK_PATH, .pick = sp_trunk_gate_pick, .on_stream = sp_trunk_gate_on_stream, .arg = s->pool};
+    unsigned n = 0;
+    if (s->options->trunk.service != TRUNK_SERVICE_TRUNK)
+        ret_methods[n++] = relay;
+    if (s->options->trunk.service != TRUNK_SERVICE_RELAY)
+        ret_methods[n++] = trunk;
+    return n;
 }
 
 static int sproxy_listen(struct sproxy *s)
@@ -110,9 +117,9 @@ static int sproxy_listen(struct sproxy *s)
         .max_metadata_bytes = SP_MAX_METADATA_BYTES,
         .max_streams_per_connection = SP_MAX_STREAMS_PER_CONNECTION,
     };
-    const struct rpc_server_method method = {
-        .path = RELAY_PATH, .pick = sproxy_pick, .on_stream = sproxy_on_stream, .arg = s};
-    return rpc_server_open(s->cq, &params, &method, 1, &s->server);
+    struct rpc_server_method methods[SP_MAX_METHODS];
+    unsigned n_methods = sproxy_methods(s, methods);
+    return rpc_server_open(s->cq, &params, methods, n_methods, &s->server);
 }
 
 static bool sproxy_is_loopback(const char *address)
@@ -153,6 +160,7 @@ static int sproxy_start(struct program *p, const void *options)
     program_set_object(p, s);
     s->program = p;
     s->options = options;
+    s->trunk_options = trunk_options_from_config(&s->options->trunk, "s-proxy " PROJECT_VERSION, SP_MAX_LANES);
     byte_budget_init(&s->budget, s->options->program.max_buffered_bytes);
     int r = rpc_cq_start(&s->cq);
     if (r >= 0)

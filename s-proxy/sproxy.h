@@ -7,9 +7,10 @@
 #include "program.h"
 
 struct byte_budget;
-struct sp_metrics;
+struct metrics_registry;
 struct sp_options;
 struct sproxy;
+struct trunk_options;
 
 /* start, drain, stop of the program. */
 extern const struct program_calls sproxy_calls;
@@ -17,8 +18,8 @@ extern const struct program_calls sproxy_calls;
 /* For workers; any thread. */
 const struct sp_options *sproxy_options(const struct sproxy *s);
 struct byte_budget *sproxy_budget(struct sproxy *s);
-int sproxy_add_metrics(struct sproxy *s, const struct sp_metrics *metrics);
-void sproxy_remove_metrics(struct sproxy *s, const struct sp_metrics *metrics);
+struct metrics_registry *sproxy_metrics(const struct sproxy *s);
+const struct trunk_options *sproxy_trunk_options(const struct sproxy *s);
 /* Counts up in the process: names sessions in the log. */
 uint64_t sproxy_next_number(struct sproxy *s);
 /* The calling worker has nothing left while draining. */
