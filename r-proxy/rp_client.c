@@ -53,7 +53,7 @@ void rp_client_account(struct rp_client *c)
     struct conn *conn = mqtt_io_conn(c->io);
     size_t bytes = conn_queued_bytes(conn) + conn_unread_bytes(conn);
     if (c->session)
-        bytes += lane_buffered_bytes(c->session->lane);
+        bytes += rp_session_buffered_bytes(c->session);
     byte_budget_set(&c->budget, bytes);
 }
 
@@ -232,11 +232,13 @@ static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt
     c->keep_alive_s = f->keep_alive_s;
     mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
     loop_timer_start(&c->timer, RP_CONNACK_TIMEOUT_MS);
-    if (rp_session_open(c, connect, &c->session) < 0) {
+    int r = rp_session_open(c, connect, &c->session);
+    if (r < 0) {
         rp_client_close(c, MQTT_REASON_SERVER_UNAVAILABLE, err_text());
         return GATE_CLOSED;
     }
-    return GATE_HOLD;
+    rp_client_account(c);
+    return r == RP_SESSION_WAITS ? GATE_HOLD : GATE_PASS;
 }
 
 void rp_client_accepted(struct rp_client *c, const struct mqtt_packet *connack)
@@ -310,7 +312,7 @@ static void rp_client_budget_pause(struct byte_budget_holder *holder)
     struct rp_client *c = container_of(holder, struct rp_client, budget);
     mqtt_io_pause(c->io, RP_PAUSE_BUDGET);
     if (c->session)
-        lane_pause(c->session->lane, true);
+        rp_session_pause(c->session, true);
 }
 
 static void rp_client_budget_resume(struct byte_budget_holder *holder)
@@ -318,7 +320,7 @@ static void rp_client_budget_resume(struct byte_budget_holder *holder)
     struct rp_client *c = container_of(holder, struct rp_client, budget);
     mqtt_io_resume(c->io, RP_PAUSE_BUDGET);
     if (c->session)
-        lane_pause(c->session->lane, false);
+        rp_session_pause(c->session, false);
 }
 
 static void rp_client_budget_shed(struct byte_budget_holder *holder)

@@ -6,6 +6,8 @@
 
 #include "err.h"
 #include "mqtt_packet.h"
+#include "rp_trunk_set.h"
+#include "target.h"
 #include "url.h"
 
 static int rp_check_listen(const char *text)
@@ -14,13 +16,22 @@ static int rp_check_listen(const char *text)
     return url_parse(text, "mqtt unix", &url);
 }
 
+static int rp_check_target(const char *text)
+{
+    struct target target;
+    return target_parse(text, RP_S_PROXY_PORT, &target);
+}
+
 static const struct config_row rp_rows[] = {
     {.name = "s-proxy",
-     .kind = CONFIG_STRING,
+     .kind = CONFIG_LIST,
      CONFIG_FIELD(struct rp_options, s_proxy),
      .default_text = "[::1]:50516",
      .argument = "TARGET",
-     .help = "where the s-proxy is: HOST:PORT or any gRPC name, such as dns:///fleet:50516"},
+     .check = rp_check_target,
+     .help = "where an s-proxy is: HOST[:PORT], dns:///HOST:PORT, ipv4:ADDRESS:PORT,..., ipv6:[ADDRESS]:PORT,... or "
+             "unix:/path; sessions are spread over all of them and over all addresses of a name; may be given several "
+             "times"},
 };
 
 static const struct config_row rp_limit_rows[] = {
@@ -40,6 +51,7 @@ static const struct config_row rp_limit_rows[] = {
 
 static const struct config_table rp_tables[] = {
     {"Tunnel", CONFIG_ROWS(rp_rows), 0},
+    TRUNK_OPTION_TABLE(offsetof(struct rp_options, trunk)),
     {"Limits", CONFIG_ROWS(rp_limit_rows), 0},
     PROGRAM_OPTION_TABLE,
 };
@@ -65,6 +77,14 @@ static int rp_positional(struct config_loader *l, size_t count, char *const *wor
     return r;
 }
 
+static int rp_check(const struct config_loader *l, const void *target)
+{
+    const struct rp_options *o = target;
+    if (o->s_proxy.count > RP_TARGETS_MAX)
+        return config_refuse(l, "s-proxy", "at most %d are possible", RP_TARGETS_MAX);
+    return 0;
+}
+
 const struct config_program rp_config = {
     .name = "r-proxy",
     .version = PROJECT_VERSION,
@@ -75,4 +95,5 @@ const struct config_program rp_config = {
     .listeners = &rp_listeners,
     .positional_help = "[LISTEN_PORT [HOST:PORT]]",
     .positional = rp_positional,
+    .check = rp_check,
 };

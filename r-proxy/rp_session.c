@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "err.h"
+#include "mqtt_encode.h"
 #include "random.h"
-#include "relay.h"
 #include "rp_client.h"
 #include "rp_downlink.h"
 #include "rp_uplink.h"
@@ -16,14 +16,19 @@
 
 static void rp_session_describe(const struct log_object *self, struct log_writer *w)
 {
-    log_field(w, "sid", "%.8s", container_of(self, struct rp_session, log)->id);
+    char id[9];
+    log_field(w, "sid", "%s", str_hex(id, container_of(self, struct rp_session, log)->id, 4));
 }
 
 static void rp_session_free(struct rp_session *s)
 {
     struct rp_worker *w = s->worker;
+    rp_place_cancel(&s->place);
     s->lane = lane_free(s->lane);
+    if (s->trunk)
+        rp_trunk_leave(s->trunk);
     gate_continue(s->connect_wait);
+    free(s->connect);
     mqtt_exchanges_deinit(&s->exchanges);
     list_del(&s->link);
     free(s);
@@ -31,14 +36,22 @@ static void rp_session_free(struct rp_session *s)
     rp_worker_check_idle(w);
 }
 
+/* --- The lane */
+
+/* The session may be gone afterwards. */
+static void rp_session_let_pass(struct rp_session *s)
+{
+    struct gate_wait *wait = s->connect_wait;
+    s->connect_wait = NULL;
+    gate_continue(wait);
+}
+
 static void rp_session_on_open(struct lane *l, void *arg)
 {
     struct rp_session *s = arg;
     if (!lane_peer(l)->is_extended)
         log_debug(&s->log, "the s-proxy is not one of ours: packets of up to %u bytes", lane_peer(l)->max_frame_bytes);
-    struct gate_wait *wait = s->connect_wait;
-    s->connect_wait = NULL;
-    gate_continue(wait); /* the session may be gone from here on */
+    rp_session_let_pass(s);
 }
 
 static void rp_session_on_progress(struct lane *l, void *arg)
@@ -48,17 +61,22 @@ static void rp_session_on_progress(struct lane *l, void *arg)
         rp_client_account(s->client);
 }
 
-static void rp_session_on_end(struct lane *l, enum lane_end why, const char *text, void *arg)
+static void rp_session_end(struct rp_session *s, enum lane_end why, const char *text)
 {
-    struct rp_session *s = arg;
     struct rp_client *c = s->client;
     s->client = NULL;
-    log_debug(&s->log, "lane ended (%s): %s", lane_end_name(why), text);
     if (c) {
         c->session = NULL;
         rp_client_session_ended(c, why, text);
     }
     rp_session_free(s);
+}
+
+static void rp_session_on_end(struct lane *l, enum lane_end why, const char *text, void *arg)
+{
+    struct rp_session *s = arg;
+    log_debug(&s->log, "lane ended (%s): %s", lane_end_name(why), text);
+    rp_session_end(s, why, text);
 }
 
 static const struct lane_cbs rp_session_lane_cbs = {
@@ -69,24 +87,65 @@ static const struct lane_cbs rp_session_lane_cbs = {
     .on_end = rp_session_on_end,
 };
 
-static int rp_session_open_lane(struct rp_session *s, const struct mqtt_packet *connect)
+/* --- Its place */
+
+/* A lane on T, or wherever there is room (T NULL). 0, RP_PLACE_LATER or negative errno. */
+static int rp_session_open_lane(struct rp_session *s, struct rp_trunk *t, const struct mqtt_packet *connect)
 {
-    uint8_t id[RP_SESSION_ID_BYTES];
-    int r = random_bytes(id, sizeof id);
-    if (r < 0)
-        return r;
-    str_hex(s->id, id, sizeof id);
-    struct relay_open_params params = {
-        .channel = s->worker->channel,
-        .mailbox = s->worker->mailbox,
-        .session_id = s->id,
-        .connect = connect,
-    };
-    r = relay_open(&params, &rp_session_lane_cbs, s, &s->lane);
-    if (r < 0)
-        return r;
+    const struct rp_trunk_lane_params params = {.session_id = s->id, .connect = connect};
+    for (;;) {
+        int r = t ? 0 : rp_place_find(&s->place, &t);
+        if (r != 0)
+            return r;
+        r = rp_trunk_open_lane(t, &params, &rp_session_lane_cbs, s, &s->lane);
+        if (r == 0)
+            s->trunk = t;
+        if (r != -ENOSPC)
+            return r;
+        t = NULL;
+    }
+}
+
+/* The lane has come late: what has been said to the session meanwhile is said to it now. */
+static void rp_session_placed(struct rp_session *s)
+{
+    free(s->connect);
+    s->connect = NULL;
+    lane_pause(s->lane, s->client->budget.is_paused);
+    rp_client_account(s->client);
+    if (lane_is_open(s->lane))
+        rp_session_let_pass(s);
+}
+
+static void rp_session_on_place(struct rp_place *place, struct rp_trunk *t, const char *text)
+{
+    struct rp_session *s = container_of(place, struct rp_session, place);
+    int r = t ? rp_session_open_lane(s, t, s->connect) : -EHOSTUNREACH;
+    if (r == 0)
+        rp_session_placed(s);
+    else if (r < 0)
+        rp_session_end(s, LANE_END_UNAVAILABLE, t ? err_text() : text);
+}
+
+/* CONNECT waits: for its place, or until the other side of its lane is known. */
+static int rp_session_wait(struct rp_session *s, const struct mqtt_packet *connect)
+{
     s->connect_wait = mqtt_io_hold(s->client->io);
-    return s->connect_wait ? 0 : err_set(-ENOMEM, "session: out of memory");
+    if (!s->lane)
+        s->connect = mqtt_packet_store(connect);
+    if (!s->connect_wait || (!s->lane && !s->connect))
+        return err_set(-ENOMEM, "session: out of memory");
+    return RP_SESSION_WAITS;
+}
+
+static int rp_session_start(struct rp_session *s, const struct mqtt_packet *connect)
+{
+    int r = random_bytes(s->id, sizeof s->id);
+    if (r >= 0)
+        r = rp_session_open_lane(s, NULL, connect);
+    if (r < 0 || (s->lane && lane_is_open(s->lane)))
+        return r;
+    return rp_session_wait(s, connect);
 }
 
 int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, struct rp_session **ret_session)
@@ -97,31 +156,47 @@ int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, stru
     s->worker = c->worker;
     s->client = c;
     s->log = (struct log_object){.describe = rp_session_describe, .parent = &c->log};
+    rp_place_init(&s->place, c->worker->trunks, rp_session_on_place);
     mqtt_exchanges_init(&s->exchanges);
     mqtt_client_rules_init(&s->rules, connect);
     list_add_tail(&c->worker->sessions, &s->link);
     metric_add(&c->worker->metrics.sessions_open, 1);
-    int r = rp_session_open_lane(s, connect);
+    int r = rp_session_start(s, connect);
     if (r < 0) {
         rp_session_free(s);
         return r;
     }
     *ret_session = s;
-    return 0;
+    return r;
 }
 
 void rp_session_leave(struct rp_session *s)
 {
     s->client = NULL;
     s->log.parent = NULL;
+    if (!s->lane) {
+        rp_session_free(s);
+        return;
+    }
     rp_downlink_settle(s);
     lane_finish(s->lane, LANE_END_OK, "the client is gone");
-    struct gate_wait *wait = s->connect_wait;
-    s->connect_wait = NULL;
-    gate_continue(wait);
+    rp_session_let_pass(s);
 }
 
 void rp_session_kill(struct rp_session *s)
 {
     rp_session_free(s);
+}
+
+size_t rp_session_buffered_bytes(const struct rp_session *s)
+{
+    if (s->lane)
+        return lane_buffered_bytes(s->lane);
+    return s->connect ? mqtt_encode_size(s->connect) : 0;
+}
+
+void rp_session_pause(struct rp_session *s, bool is_paused)
+{
+    if (s->lane)
+        lane_pause(s->lane, is_paused);
 }

@@ -10,30 +10,40 @@
 #include "log.h"
 #include "mqtt_client_rules.h"
 #include "mqtt_exchanges.h"
+#include "rp_trunk_set.h"
 
 struct rp_client;
 struct rp_worker;
-
-enum { RP_SESSION_ID_BYTES = 16 }; /* 128 random bits */
 
 struct rp_session {
     struct list link; /* in worker->sessions */
     struct rp_worker *worker;
     struct rp_client *client; /* NULL once it has gone */
-    struct lane *lane;
-    struct gate_wait *connect_wait; /* the client's packets behind CONNECT wait until the other side is known */
+    struct lane *lane;        /* NULL: it waits for a place */
+    struct rp_trunk *trunk;   /* where the lane is */
+    struct rp_place place;
+    struct mqtt_packet *connect;    /* while it waits for a place */
+    struct gate_wait *connect_wait; /* the client's packets behind CONNECT wait for the lane, and until its other side
+                                       is known */
     struct mqtt_client_rules rules; /* what the other side may say next */
     struct mqtt_exchanges exchanges;
     struct log_object log;
-    size_t owed_bytes; /* delivered by the lane, credit not returned yet */
-    char id[2 * RP_SESSION_ID_BYTES + 1];
+    size_t owed_bytes;                  /* delivered by the lane, credit not returned yet */
+    uint8_t id[TRUNK_SESSION_ID_BYTES]; /* random */
 };
 
-/* Open a lane for C and send CONNECT over it. 0 or negative errno. The session frees itself when its lane has ended. */
+enum { RP_SESSION_WAITS = 1 };
+/* Find a place for C and send CONNECT there. 0; RP_SESSION_WAITS: CONNECT is held (mqtt_io_hold()), and copied if need
+ * be; negative errno. The session frees itself when its lane has ended. */
 int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, struct rp_session **ret_session);
 /* The client is gone: what it sent is delivered, then the lane ends. */
 void rp_session_leave(struct rp_session *s);
 /* Drop it at once: the process ends. */
 void rp_session_kill(struct rp_session *s);
+
+/* Bytes held for it here. */
+size_t rp_session_buffered_bytes(const struct rp_session *s);
+/* Take no more bytes from the other side, and go on. */
+void rp_session_pause(struct rp_session *s, bool is_paused);
 
 #endif

@@ -11,21 +11,60 @@
 #include "mailbox.h"
 #include "rp_client.h"
 #include "rp_session.h"
-#include "rpc_channel.h"
+#include "rp_trunk_set.h"
 #include "rproxy.h"
 
 enum {
     RP_TICK_MS = 1000,
-    RP_STALL_MS = 30000,     /* so long may buffers stay full with nothing moving before the largest holder is shed */
-    RP_KEEPALIVE_MS = 10000, /* HTTP/2 ping to s-proxy */
-    RP_KEEPALIVE_TIMEOUT_MS = 5000,
+    RP_STALL_MS = 30000, /* so long may buffers stay full with nothing moving before the largest holder is shed */
 };
+
+#define METRICS_OWNER struct rp_metrics
+static const struct metric_info rp_metric_infos[] = {RP_METRICS(METRIC_INFO)};
+#undef METRICS_OWNER
+#define METRICS_OWNER struct trunk_metrics
+static const struct metric_info trunk_metric_infos[] = {TRUNK_METRICS(METRIC_INFO)};
 
 static void rp_worker_on_tick(struct loop_timer *timer)
 {
     struct rp_worker *w = container_of(timer, struct rp_worker, tick);
     byte_budget_tick(&w->budget, loop_now_ms(w->loop));
     loop_timer_start(&w->tick, RP_TICK_MS);
+}
+
+static int rp_worker_add_metrics(struct rp_worker *w)
+{
+    struct metrics_registry *registry = rproxy_metrics(w->program);
+    int r = metrics_add(registry, "rproxy", rp_metric_infos, sizeof rp_metric_infos / sizeof rp_metric_infos[0],
+                        &w->metrics);
+    if (r >= 0)
+        r = metrics_add(registry, "rproxy", trunk_metric_infos,
+                        sizeof trunk_metric_infos / sizeof trunk_metric_infos[0], &w->trunk_metrics);
+    return r;
+}
+
+static void rp_worker_remove_metrics(struct rp_worker *w)
+{
+    metrics_remove(rproxy_metrics(w->program), &w->metrics);
+    metrics_remove(rproxy_metrics(w->program), &w->trunk_metrics);
+}
+
+static int rp_worker_open_trunks(struct rp_worker *w)
+{
+    const struct rp_trunk_set_params params = {
+        .env =
+            {
+                .cq = rproxy_cq(w->program),
+                .loop = w->loop,
+                .mailbox = w->mailbox,
+                .options = rproxy_trunk_options(w->program),
+                .metrics = &w->trunk_metrics,
+                .service = w->options->trunk.service,
+            },
+        .targets = &w->options->s_proxy,
+        .metrics = &w->metrics,
+    };
+    return rp_trunk_set_new(&params, &w->trunks);
 }
 
 static int rp_worker_init(struct worker *worker, void *arg)
@@ -42,20 +81,14 @@ static int rp_worker_init(struct worker *worker, void *arg)
     list_init(&w->clients);
     list_init(&w->sessions);
     byte_budget_loop_init(&w->budget, rproxy_budget(program), &rp_client_budget_calls, RP_STALL_MS);
-    struct rpc_channel_params params = {
-        .target = w->options->s_proxy,
-        .keepalive_ms = RP_KEEPALIVE_MS,
-        .keepalive_timeout_ms = RP_KEEPALIVE_TIMEOUT_MS,
-    };
-    int r = rpc_channel_open(rproxy_cq(program), &params, &w->channel);
+    int r = rp_worker_add_metrics(w);
     if (r >= 0)
-        r = rproxy_add_metrics(program, &w->metrics);
+        r = rp_worker_open_trunks(w);
     if (r < 0) {
-        w->channel = rpc_channel_close(w->channel);
+        rp_worker_remove_metrics(w);
         free(w);
         return r;
     }
-    rpc_channel_connect(w->channel);
     loop_timer_init(&w->tick, w->loop, rp_worker_on_tick);
     loop_timer_start(&w->tick, RP_TICK_MS);
     worker->object = w;
@@ -73,8 +106,8 @@ static void rp_worker_deinit(struct worker *worker, void *arg)
     list_for_each_safe (it, tmp, &w->sessions)
         rp_session_kill(list_entry(it, struct rp_session, link));
     loop_timer_stop(&w->tick);
-    w->channel = rpc_channel_close(w->channel);
-    rproxy_remove_metrics(w->program, &w->metrics);
+    w->trunks = rp_trunk_set_free(w->trunks);
+    rp_worker_remove_metrics(w);
     free(w);
 }
 

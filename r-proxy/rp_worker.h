@@ -1,4 +1,4 @@
-/* One worker of r-proxy: a loop with its clients, their sessions, and a channel to the s-proxy. Nothing of it is shared
+/* One worker of r-proxy: a loop with its clients, their sessions, and a trunk to each s-proxy. Nothing of it is shared
  * on the data path. */
 #ifndef RP_WORKER_H
 #define RP_WORKER_H
@@ -12,16 +12,21 @@
 #include "loop.h"
 #include "metrics.h"
 #include "rp_options.h"
+#include "trunk.h"
 #include "worker.h"
 
 struct conn_parcel;
-struct rpc_channel;
+struct rp_trunk_set;
 struct rproxy;
 
 #define RP_METRICS(X)                                                                                  \
     X(connections_accepted, COUNTER, "connections of MQTT clients taken over by a worker")             \
     X(connections_open, GAUGE, "connections of MQTT clients now")                                      \
     X(sessions_open, GAUGE, "sessions carried to s-proxy now")                                         \
+    X(sessions_waiting, GAUGE, "sessions that wait for a trunk to come up now")                        \
+    X(sessions_without_s_proxy, COUNTER, "CONNECTs refused because no s-proxy could be reached")       \
+    X(s_proxies, GAUGE, "addresses of s-proxies, each worker's own counted")                           \
+    X(s_proxies_up, GAUGE, "those of them that take sessions now")                                     \
     X(clients_connected, COUNTER, "CONNECTs that the broker accepted")                                 \
     X(clients_refused, COUNTER, "CONNECTs that the broker refused")                                    \
     X(clients_disconnected, COUNTER, "clients that sent DISCONNECT")                                   \
@@ -46,12 +51,13 @@ struct rp_worker {
     struct loop *loop;
     struct mailbox *mailbox;
     const struct rp_options *options;
-    struct rpc_channel *channel;
+    struct rp_trunk_set *trunks;
     struct list clients;
     struct list sessions;
     struct byte_budget_loop budget;
     struct loop_timer tick;
     struct rp_metrics metrics;
+    struct trunk_metrics trunk_metrics;
     _Atomic unsigned load; /* connections dealt to it and not ended: the one field that the accepting thread shares */
     bool is_draining;
     bool is_idle_told; /* the program knows that draining has come to its end here */

@@ -15,10 +15,10 @@
 #include "err.h"
 #include "listener.h"
 #include "log.h"
-#include "metrics.h"
 #include "rp_options.h"
 #include "rp_worker.h"
 #include "rpc_cq.h"
+#include "trunk.h"
 #include "url.h"
 #include "worker.h"
 
@@ -32,13 +32,11 @@ struct rproxy {
     struct listener **listeners;
     size_t n_listeners;
     struct byte_budget budget;
+    struct trunk_options trunk_options;
     _Atomic uint64_t numbers;
     unsigned next_worker;          /* where the search for the least loaded begins */
     _Atomic unsigned busy_workers; /* while draining */
 };
-
-#define METRICS_OWNER struct rp_metrics
-static const struct metric_info rp_metric_infos[] = {RP_METRICS(METRIC_INFO)};
 
 const struct rp_options *rproxy_options(const struct rproxy *r)
 {
@@ -55,15 +53,14 @@ struct rpc_cq *rproxy_cq(const struct rproxy *r)
     return r->cq;
 }
 
-int rproxy_add_metrics(struct rproxy *r, const struct rp_metrics *metrics)
+const struct trunk_options *rproxy_trunk_options(const struct rproxy *r)
 {
-    return metrics_add(program_metrics(r->program), "rproxy", rp_metric_infos,
-                       sizeof rp_metric_infos / sizeof rp_metric_infos[0], metrics);
+    return &r->trunk_options;
 }
 
-void rproxy_remove_metrics(struct rproxy *r, const struct rp_metrics *metrics)
+struct metrics_registry *rproxy_metrics(const struct rproxy *r)
 {
-    metrics_remove(program_metrics(r->program), metrics);
+    return program_metrics(r->program);
 }
 
 uint64_t rproxy_next_number(struct rproxy *r)
@@ -150,14 +147,13 @@ static int rproxy_start(struct program *p, const void *options)
     program_set_object(p, r);
     r->program = p;
     r->options = options;
+    r->trunk_options = trunk_options_from_config(&r->options->trunk, "r-proxy " PROJECT_VERSION, 0);
     byte_budget_init(&r->budget, r->options->program.max_buffered_bytes);
     int e = rpc_cq_start(&r->cq);
     if (e >= 0)
         e = worker_pool_start("r-proxy", program_workers(p), &rp_worker_calls, r, &r->pool);
     if (e >= 0)
         e = rproxy_listen(r);
-    if (e >= 0)
-        log_info(NULL, "s-proxy is %s", r->options->s_proxy);
     return e;
 }
 

@@ -7,10 +7,11 @@
 #include "program.h"
 
 struct byte_budget;
-struct rp_metrics;
+struct metrics_registry;
 struct rp_options;
 struct rpc_cq;
 struct rproxy;
+struct trunk_options;
 
 /* start, drain, stop, reload of the program. */
 extern const struct program_calls rproxy_calls;
@@ -19,8 +20,8 @@ extern const struct program_calls rproxy_calls;
 const struct rp_options *rproxy_options(const struct rproxy *r);
 struct byte_budget *rproxy_budget(struct rproxy *r);
 struct rpc_cq *rproxy_cq(const struct rproxy *r);
-int rproxy_add_metrics(struct rproxy *r, const struct rp_metrics *metrics);
-void rproxy_remove_metrics(struct rproxy *r, const struct rp_metrics *metrics);
+const struct trunk_options *rproxy_trunk_options(const struct rproxy *r);
+struct metrics_registry *rproxy_metrics(const struct rproxy *r);
 /* Counts up in the process: names clients in the log. */
 uint64_t rproxy_next_number(struct rproxy *r);
 /* The calling worker has nothing left while draining. */
