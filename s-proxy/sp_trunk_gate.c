@@ -55,7 +55,7 @@ static void sp_trunk_on_end(struct trunk *trunk, int status, const char *text, v
 {
     struct sp_trunk *t = arg;
     log_info(&t->log, "ended after %" PRIu64 " lanes (%s): %s", t->n_lanes, rpc_status_name(status),
-             *text ? text : "the r-proxy or the connection is lost");
+             *text ? text : "the r-proxy has left it, or is lost");
     sp_trunk_free(t);
 }
 
