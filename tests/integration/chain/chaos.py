@@ -125,7 +125,7 @@ class Subscriber(Persistent):
         self.send(wire.ack(self.version, 'PUBREC', got.packet_id))
 
 
-@chain_test(V311, V5, only_all=True, is_long=True)
+@chain_test(V311, V5, only_all=True, is_long=True, relay=True)
 def nothing_is_lost_or_doubled_while_everything_breaks(t):
     """A minute of killed proxies, cut links and drains: every QoS 1 message arrives, every QoS 2 message exactly once, in
     order. The seed is in the log's first line."""
@@ -199,7 +199,7 @@ def difference(once, count):
     return f'lost {sorted(set(wanted) - set(once))[:10]}, twice {sorted({n for n in once if once.count(n) > 1})[:10]}'
 
 
-@chain_test(V5, only_all=True, is_long=True)
+@chain_test(V5, only_all=True, is_long=True, relay=True)
 def three_hundred_take_overs_under_load(t):
     """R15: one persistent session is taken over 300 times while messages flow to it: no fault, the last one has it."""
     broker, _, _ = t.chain()
@@ -224,7 +224,7 @@ def three_hundred_take_overs_under_load(t):
             break
 
 
-@chain_test(release=True, only_all=True, is_long=True)
+@chain_test(release=True, only_all=True, is_long=True, relay=True)
 def valgrind_finds_nothing(t):
     """Both programs under memcheck through a short life with every kind of client: no error, no block lost at exit."""
     wrapper = ['valgrind', '--quiet', '--leak-check=full', '--show-leak-kinds=definite,indirect,possible',

@@ -10,7 +10,7 @@ from lib.case import chain_test
 from lib.wire import V31, V311, V5, Will
 
 
-@chain_test(V31, V311, V5)
+@chain_test(V31, V311, V5, relay=True)
 def sigterm_ends_r_proxy_in_good_order(t):
     """Clients hear 0x8B (3.x: close), exit 0. No DISCONNECT is made up for them: their wills fire, as the standard has it."""
     broker, s_proxy, r_proxy = t.chain()
@@ -27,7 +27,7 @@ def sigterm_ends_r_proxy_in_good_order(t):
     assert s_proxy.is_running()
 
 
-@chain_test(V31, V311, V5)
+@chain_test(V31, V311, V5, relay=True)
 def sigterm_ends_s_proxy_in_good_order(t):
     """Its sessions end, clients hear 0x8B or are closed, r-proxy lives, exit 0."""
     _, s_proxy, r_proxy = t.chain()
@@ -43,7 +43,7 @@ def sigterm_ends_s_proxy_in_good_order(t):
     assert r_proxy.is_running()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, relay=True)
 def exchanges_that_have_begun_are_finished_while_draining(t):
     """QoS 1 and 2 in flight, both ways, when r-proxy is told to end: acknowledgements still pass, then the client is told."""
     broker = t.scripted()
@@ -78,7 +78,7 @@ def exchanges_that_have_begun_are_finished_while_draining(t):
     assert r_proxy.wait_exit() == 0, r_proxy.tail()
 
 
-@chain_test(V5)
+@chain_test(V5, relay=True)
 def draining_does_not_wait_longer_than_it_may(t):
     """An exchange that never ends: --drain-timeout cuts it off, exit 0 all the same; a second SIGTERM does at once."""
     broker = t.scripted()
@@ -187,7 +187,7 @@ def a_full_descriptor_table_pauses_accepting(t):
     inside.fence()
 
 
-@chain_test()
+@chain_test(relay=True)
 def a_full_descriptor_table_of_s_proxy_harms_no_session(t):
     """EMFILE there: new clients are told, those who are connected go on, and later ones are served again."""
     broker = t.mosquitto()
@@ -227,7 +227,7 @@ def the_soft_descriptor_limit_is_raised(t):
         assert line.split()[3:5] == ['3000', '3000'], line
 
 
-@chain_test()
+@chain_test(relay=True)
 def descriptors_and_memory_come_back(t):
     """R16: 600 connects, half of them ended badly; afterwards no descriptor more than before."""
     broker, s_proxy, r_proxy = t.chain()

@@ -21,7 +21,7 @@ def expect_told(t, c):
     c.expect_closed()
 
 
-@chain_test(*EVERY_VERSION)
+@chain_test(*EVERY_VERSION, relay=True)
 def a_killed_r_proxy_fires_the_wills_of_its_clients(t):
     """kill -9 of r-proxy: every will once; s-proxy lives and serves the next r-proxy."""
     broker, s_proxy, r_proxy = t.chain()
@@ -37,7 +37,7 @@ def a_killed_r_proxy_fires_the_wills_of_its_clients(t):
     sub.receive(t.topic('next'), 'works')
 
 
-@chain_test(*EVERY_VERSION)
+@chain_test(*EVERY_VERSION, relay=True)
 def a_killed_s_proxy_fires_the_wills_and_tells_the_clients(t):
     """kill -9 of s-proxy: clients hear 0x8B or are closed, wills fire; a new s-proxy at the same address serves them again."""
     broker, s_proxy, _ = t.chain()
@@ -53,7 +53,7 @@ def a_killed_s_proxy_fires_the_wills_and_tells_the_clients(t):
     sub.receive(t.topic('again'), 'works')
 
 
-@chain_test(*EVERY_VERSION)
+@chain_test(*EVERY_VERSION, relay=True)
 def a_cut_link_fires_the_wills_and_tells_the_clients(t):
     """The connection between the proxies is reset: as if both had died, but both live, and the next client is served."""
     broker = t.mosquitto()
@@ -71,7 +71,7 @@ def a_cut_link_fires_the_wills_and_tells_the_clients(t):
     sub.receive(t.topic('again'), 'works')
 
 
-@chain_test(*EVERY_VERSION)
+@chain_test(*EVERY_VERSION, relay=True)
 def a_killed_broker_is_told_to_the_clients(t):
     """kill -9 of mosquitto; when another stands in its place, clients are served without restarting a proxy."""
     broker, _, _ = t.chain()
@@ -86,7 +86,7 @@ def a_killed_broker_is_told_to_the_clients(t):
     t.served('again').fence()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, relay=True)
 def qos_2_is_exactly_once_over_a_killed_s_proxy(t):
     """C5: s-proxy dies after the broker's PUBREC; the client comes back, releases, and the message is delivered once."""
     broker, s_proxy, _ = t.chain()
@@ -98,9 +98,8 @@ def qos_2_is_exactly_once_over_a_killed_s_proxy(t):
     s_proxy.kill()
     expect_told(t, c)
     t.s_proxy([broker.url], listen=s_proxy.target)
-    t.served('other').disconnect()
-    c = t.client('c')
-    c.connect(present=True, **lasting)
+    c = t.served('c', **lasting)
+    assert c.connack.session_present
     c.send(wire.publish(t.version, t.topic('once'), b'once', 2, 7, dup=True))
     c.expect('PUBREC', packet_id=7)
     c.send(wire.ack(t.version, 'PUBREL', 7))
@@ -109,7 +108,7 @@ def qos_2_is_exactly_once_over_a_killed_s_proxy(t):
     sub.fence()
 
 
-@chain_test(V5)
+@chain_test(V5, relay=True)
 def a_stalled_link_lets_the_keep_alive_decide(t):
     """No byte moves between the proxies, nobody closes: the broker's keep-alive fires the will, new clients wait no longer
     than their patience; once the link moves again they are served."""
@@ -129,7 +128,7 @@ def a_stalled_link_lets_the_keep_alive_decide(t):
     t.served('again').fence()
 
 
-@chain_test(V5)
+@chain_test(V5, relay=True)
 def a_lost_client_within_a_large_message_leaves_nothing(t):
     """M50 through the chain: 5 MB of a 10 MB PUBLISH, then a reset: not delivered, the will fires, others go on."""
     broker, _, _ = t.chain()
@@ -145,7 +144,7 @@ def a_lost_client_within_a_large_message_leaves_nothing(t):
     sub.fence()
 
 
-@chain_test(V5)
+@chain_test(V5, relay=True)
 def the_same_id_at_two_r_proxies_is_one_client(t):
     """C4: exactly one stays; the other is told, by 0x8E where the broker says it, else by 0x8B."""
     broker, s_proxy, first = t.chain()

@@ -79,7 +79,7 @@ def exchange(t, live):
         receiver.receive(t.topic(f'live/{receiver.name}'), 'are you there')
 
 
-@chain_test(V311, V5, release=True, is_long=True)
+@chain_test(V311, V5, release=True, is_long=True, relay=True)
 def a_stalled_subscriber_costs_little_and_loses_nothing(t):
     """200 MB of QoS 1 are due to a client that does not read, 200 MB to a broker that does not: both proxies together grow by
     at most 32 MB, 20 others go on, and when the client reads on it gets every message in order."""
@@ -150,7 +150,7 @@ def stall_the_uplink(t, deaf, r_deaf, s_deaf):
     memory.assert_below(32 * MB)
 
 
-@chain_test(V311, V5, release=True, is_long=True)
+@chain_test(V311, V5, release=True, is_long=True, relay=True)
 def both_directions_full_never_deadlock(t):
     """Client and broker write to each other without reading, until nothing moves. Then one side reads, and only its
     direction moves; then the other; in the end every byte has arrived."""
@@ -206,7 +206,7 @@ def finish(reader, writer, message, sent):
     thread.join(PATIENCE)
 
 
-@chain_test(V31, V311, V5, release=True)
+@chain_test(V31, V311, V5, release=True, relay=True)
 def sixty_four_megabytes_are_a_message(t):
     """Up and down through the chain, QoS 1, next to small ones of another client."""
     t.chain()
@@ -225,7 +225,7 @@ def sixty_four_megabytes_are_a_message(t):
     sub.fence()
 
 
-@chain_test(V5, release=True, is_long=True)
+@chain_test(V5, release=True, is_long=True, relay=True)
 def the_largest_packet_of_mqtt_passes(t):
     """Remaining length 268,435,455, up and down, with its properties."""
     broker = t.scripted()
@@ -281,7 +281,7 @@ def the_packet_limit_of_the_broker_is_never_raised(t):
         up.expect_closed()
 
 
-@chain_test(V5, release=True, is_long=True)
+@chain_test(V5, release=True, is_long=True, relay=True)
 def the_byte_budget_of_the_process_holds(t):
     """--max-buffered-bytes 8M in both, 60 stalled subscribers with 4 MB due each: the proxies stay within it and the windows
     granted before, and a live client is served all the while."""
@@ -301,7 +301,7 @@ def the_byte_budget_of_the_process_holds(t):
     memory.assert_below(2 * (8 * MB + 60 * 256 * 1024))
 
 
-@chain_test(V311, V5, release=True)
+@chain_test(V311, V5, release=True, relay=True)
 def pings_that_nobody_reads_the_answers_of_are_bounded(t):
     """R18: a client writes 150,000 PINGREQ without reading: back-pressure, no hoard, others go on."""
     _, s_proxy, r_proxy = t.chain()
@@ -322,7 +322,7 @@ def pings_that_nobody_reads_the_answers_of_are_bounded(t):
     memory.assert_below(32 * MB)
 
 
-@chain_test(V5)
+@chain_test(V5, relay=True)
 def three_hundred_large_wills_fire_at_once(t):
     """R08: r-proxy dies with 300 clients, each with a will of 10 kB: all are published, the broker and s-proxy live."""
     broker, s_proxy, r_proxy = t.chain()

@@ -20,7 +20,7 @@ def expect_unavailable(t, name='c', **options):
     c.expect_closed()
 
 
-@chain_test(*EVERY_VERSION)
+@chain_test(*EVERY_VERSION, relay=True)
 def without_a_broker_the_client_hears_so(t):
     """Nobody listens there: s-proxy makes the CONNACK. Once somebody does, clients are served."""
     port = free_port()
@@ -32,7 +32,7 @@ def without_a_broker_the_client_hears_so(t):
     t.served('served').fence()
 
 
-@chain_test(*EVERY_VERSION)
+@chain_test(*EVERY_VERSION, relay=True)
 def without_an_s_proxy_the_client_hears_so(t):
     """Nobody listens there: r-proxy makes the CONNACK. Once somebody does, clients are served."""
     port = free_port()
@@ -52,7 +52,7 @@ def a_name_that_does_not_resolve_is_unavailable(t):
     expect_unavailable(t)
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, relay=True)
 def a_broker_that_hangs_up_on_connect_hangs_up_on_the_client(t):
     """It reads CONNECT and closes without a word, as some refuse a client: the client sees the same."""
     broker = t.scripted()
@@ -86,7 +86,7 @@ def a_broker_that_does_not_answer_the_connection_is_unavailable(t):
         filler.close()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, relay=True)
 def a_client_that_gives_up_waiting_is_forgotten(t):
     """It leaves before the broker's CONNACK: the broker's connection ends too, and its late CONNACK harms nobody."""
     broker = t.scripted()
@@ -105,7 +105,7 @@ def a_client_that_gives_up_waiting_is_forgotten(t):
     c.expect('CONNACK', code=0)
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, relay=True)
 def nothing_behind_a_refused_connect_is_processed(t):
     """M45: the broker refuses; what the client had pipelined never reaches it."""
     broker = t.scripted()
@@ -154,7 +154,7 @@ def claims_of_large_packets_cost_no_memory(t):
     assert grown < 64 << 20, f'{grown >> 20} MB for nothing'
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, relay=True)
 def a_wrong_service_at_the_gRPC_address_is_unavailable(t):
     """What answers there is no gRPC: an MQTT broker, or somebody who only accepts."""
     broker = t.mosquitto()

@@ -1,10 +1,11 @@
 """What a test is handed, and how tests are declared.
 
-A *scenario* speaks MQTT as clients do. It runs three ways: directly at the broker, through both proxies, and through both
-proxies with the client's bytes dripping in and out one by one. What every client received (and what a scripted broker
-received) is written down; the three transcripts must be equal: a client must not see the difference.
+A *scenario* speaks MQTT as clients do. It runs four ways: directly at the broker, through both proxies (over trunks, and over
+the relay service), and through both proxies with the client's bytes dripping in and out one by one. What every client received
+(and what a scripted broker received) is written down; the transcripts must be equal: a client must not see the difference.
 
-A *chain test* is about the proxies themselves and builds what it needs.
+A *chain test* is about the proxies themselves and builds what it needs: over trunks, and over the relay service too where it
+says so.
 """
 
 import inspect
@@ -17,8 +18,9 @@ from .peer import Client, ScriptedBroker, connect_to
 from .programs import Mosquitto, Program, Relay, RProxy, SProxy, run_command
 from .wire import V31, V311, V5
 
-DIRECT, CHAIN, DRIP = 'direct', 'chain', 'chain-drip'
-WAYS = (DIRECT, CHAIN, DRIP)
+DIRECT, CHAIN, RELAY, DRIP = 'direct', 'chain', 'chain-relay', 'chain-drip'
+WAYS = (DIRECT, CHAIN, RELAY, DRIP)
+WAY_OPTIONS = {RELAY: ('--trunk-service', 'relay')}         # of r-proxy; s-proxy offers both services
 VERSION_NAMES = {V31: '3.1', V311: '3.1.1', V5: '5', None: ''}
 
 
@@ -27,10 +29,11 @@ class Skip(Exception):
 
 
 class Declared:
-    """A test function with what its decorator said about it."""
+    """A test function with what its decorator said about it. A scenario has all ways, a chain test its WAY."""
 
-    def __init__(self, function, is_scenario, version, options):
-        self.function, self.is_scenario, self.version, self.options = function, is_scenario, version, options
+    def __init__(self, function, way, version, options):
+        self.function, self.way, self.version, self.options = function, way, version, options
+        self.is_scenario = way is None
         module = os.path.splitext(os.path.basename(inspect.getfile(function)))[0]
         suffix = f'[{VERSION_NAMES[version]}]' if version else ''
         self.name = f'{module}.{function.__name__}{suffix}'
@@ -44,17 +47,19 @@ def scenario(*versions, broker='plain', **options):
     """Declare a scenario for VERSIONS (all three unless given) before the BROKER of that name."""
     def declare(function):
         for version in versions or (V31, V311, V5):
-            DECLARED.append(Declared(function, True, version, {'broker': broker, **options}))
+            DECLARED.append(Declared(function, None, version, {'broker': broker, **options}))
         return function
     return declare
 
 
 def chain_test(*versions, **options):
-    """Declare a chain test, once per version. With release=True it runs the release build: it measures memory or moves
-    hundreds of megabytes, both of which a sanitizer distorts. With only_all=True it runs in `tests/run --all`."""
+    """Declare a chain test, once per version. With relay=True it runs over the relay service as well. With release=True it
+    runs the release build: it measures memory or moves hundreds of megabytes, both of which a sanitizer distorts. With
+    only_all=True it runs in `tests/run --all`."""
     def declare(function):
-        for version in versions or (None,):
-            DECLARED.append(Declared(function, False, version, options))
+        for way in (CHAIN, RELAY) if options.get('relay') else (CHAIN,):
+            for version in versions or (None,):
+                DECLARED.append(Declared(function, way, version, options))
         return function
     return declare
 
@@ -138,7 +143,7 @@ class World:
             if way != DIRECT:
                 self.s_proxy = self.add(SProxy(tools.proxy('s-proxy', release), [f'mqtt://127.0.0.1:{port}']))
                 self.s_proxy.wait_ready()
-                self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), self.s_proxy.target))
+                self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), [self.s_proxy.target], *WAY_OPTIONS.get(way, ())))
                 self.address = self.r_proxy.wait_ready().address
             if way == DRIP:
                 self.address = self.add(Relay(self.address, is_drip=True)).address
@@ -214,6 +219,7 @@ class Case:
             peer.send(wire.connect(peer.version, peer.client_id, **options))
             got = peer.expect('CONNACK')
             if got.code == 0:
+                peer.connack = got
                 return peer
             assert got.code == (0x88 if peer.version == V5 else 3), got
             peer.expect_closed()
@@ -269,7 +275,7 @@ class ChainCase(Case):
         self.programs, self.brokers = [], []
         self.release = declared.options.get('release', False)
         self.folder = tempfile.mkdtemp(prefix='case-', dir=tools.folder)
-        self.way = CHAIN
+        self.way = declared.way
 
     def add(self, program):
         self.programs.append(program)
@@ -277,7 +283,7 @@ class ChainCase(Case):
 
     def use_shared(self, broker='plain'):
         """The worker's running chain, for tests that leave it as it was."""
-        world = self.get_world(CHAIN, broker)
+        world = self.get_world(self.way, broker)
         self.address = world.address
         return world
 
@@ -296,8 +302,10 @@ class ChainCase(Case):
         proxy = self.add(SProxy(self.binary('s-proxy'), upstreams, *options, **program))
         return proxy.wait_ready() if ready else proxy
 
-    def r_proxy(self, s_proxy, *options, ready=True, **program):
-        proxy = self.add(RProxy(self.binary('r-proxy'), s_proxy, *options, **program))
+    def r_proxy(self, s_proxies, *options, ready=True, **program):
+        """S_PROXIES: where to, one or a list."""
+        targets = [s_proxies] if isinstance(s_proxies, str) else s_proxies
+        proxy = self.add(RProxy(self.binary('r-proxy'), targets, *WAY_OPTIONS.get(self.way, ()), *options, **program))
         if ready:
             self.address = proxy.wait_ready().address
         return proxy

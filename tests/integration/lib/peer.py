@@ -158,6 +158,7 @@ class Client(Peer):
         super().__init__(name, sock, version, lines)
         self.client_id = client_id
         self.last_id = 0
+        self.connack = None
 
     def new_id(self):
         self.last_id = self.last_id % 65535 + 1
@@ -166,7 +167,7 @@ class Client(Peer):
     def connect(self, code=0, present=None, **options):
         """CONNECT and its CONNACK, which must carry CODE (and PRESENT as session present)."""
         self.send(wire.connect(self.version, options.pop('client_id', self.client_id), **options))
-        got = self.expect('CONNACK', code=code)
+        got = self.connack = self.expect('CONNACK', code=code)
         if present is not None and got.session_present != int(present):
             raise AssertionError(f'{self.name}: session present should be {present}')
         return got

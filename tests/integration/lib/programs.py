@@ -5,6 +5,7 @@ A program is waited for by its log lines and its exit, never by time.
 
 import os
 import pwd
+import random
 import re
 import resource
 import socket
@@ -33,10 +34,18 @@ ENVIRONMENT = {
 
 
 def free_port(host='127.0.0.1'):
+    """A port that stays free: the kernel gives those above to whoever connects or asks for any."""
+    with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as limits:
+        first_given = int(limits.read().split()[0])
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.randrange(first_given // 2, first_given)
+        with socket.socket(family) as probe:
+            try:
+                probe.bind((host, port))
+                return port
+            except OSError:
+                pass
 
 
 def raise_descriptor_limit():
@@ -211,8 +220,10 @@ class SProxy(Program):
 
 
 class RProxy(Program):
-    def __init__(self, binary, s_proxy, *options, listens=('mqtt://127.0.0.1:0',), **program):
-        argv = [binary, '--s-proxy', s_proxy]
+    def __init__(self, binary, s_proxies, *options, listens=('mqtt://127.0.0.1:0',), **program):
+        argv = [binary]
+        for target in s_proxies:
+            argv += ['--s-proxy', target]
         for url in listens:
             argv += ['--listen', url]
         super().__init__('r-proxy', argv + list(options), **program)
