@@ -1,8 +1,9 @@
 """What a test is handed, and how tests are declared.
 
-A *scenario* speaks MQTT as clients do. It runs four ways: directly at the broker, through both proxies (over trunks, and over
-the relay service), and through both proxies with the client's bytes dripping in and out one by one. What every client received
-(and what a scripted broker received) is written down; the transcripts must be equal: a client must not see the difference.
+A *scenario* speaks MQTT as clients do. It runs directly at the broker, through both proxies (over trunks, over the relay
+service, some over compressed trunks), and through both proxies with the client's bytes dripping in and out one by one. What
+every client received (and what a scripted broker received) is written down; the transcripts must be equal: a client must not
+see the difference.
 
 A *chain test* is about the proxies themselves and builds what it needs: over trunks, and over the relay service too where it
 says so.
@@ -18,9 +19,11 @@ from .peer import Client, ScriptedBroker, connect_to
 from .programs import Mosquitto, Program, Relay, RProxy, SProxy, run_command
 from .wire import V31, V311, V5
 
-DIRECT, CHAIN, RELAY, DRIP = 'direct', 'chain', 'chain-relay', 'chain-drip'
-WAYS = (DIRECT, CHAIN, RELAY, DRIP)
-WAY_OPTIONS = {RELAY: ('--trunk-service', 'relay')}         # of r-proxy; s-proxy offers both services
+DIRECT, CHAIN, RELAY, DRIP, ZSTD = 'direct', 'chain', 'chain-relay', 'chain-drip', 'chain-zstd'
+WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD)
+COMPRESS = ('--trunk-compression', 'zstd:3')
+S_OPTIONS = {ZSTD: COMPRESS}
+R_OPTIONS = {ZSTD: COMPRESS, RELAY: ('--trunk-service', 'relay')}       # s-proxy offers both services
 VERSION_NAMES = {V31: '3.1', V311: '3.1.1', V5: '5', None: ''}
 
 
@@ -38,6 +41,10 @@ class Declared:
         suffix = f'[{VERSION_NAMES[version]}]' if version else ''
         self.name = f'{module}.{function.__name__}{suffix}'
         self.promise = inspect.getdoc(function) or ''
+
+    def runs(self, way):
+        """Over compressed trunks run the scenarios that say zstd=True: messages are all that can differ."""
+        return way == self.way or self.is_scenario and (way != ZSTD or self.options.get('zstd', False))
 
 
 DECLARED = []
@@ -141,12 +148,12 @@ class World:
             if isinstance(self.broker, Program):
                 self.programs.append(self.broker)
             if way != DIRECT:
-                self.s_proxy = self.add(SProxy(tools.proxy('s-proxy', release), [f'mqtt://127.0.0.1:{port}']))
+                self.s_proxy = self.add(SProxy(tools.proxy('s-proxy', release), [f'mqtt://127.0.0.1:{port}'], *S_OPTIONS.get(way, ())))
                 self.s_proxy.wait_ready()
-                self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), [self.s_proxy.target], *WAY_OPTIONS.get(way, ())))
+                self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), [self.s_proxy.target], *R_OPTIONS.get(way, ())))
                 self.address = self.r_proxy.wait_ready().address
             if way == DRIP:
-                self.address = self.add(Relay(self.address, is_drip=True)).address
+                self.address = self.add(Relay(self.address, 'drip')).address
         except BaseException:
             self.kill()
             raise
@@ -305,7 +312,7 @@ class ChainCase(Case):
     def r_proxy(self, s_proxies, *options, ready=True, **program):
         """S_PROXIES: where to, one or a list."""
         targets = [s_proxies] if isinstance(s_proxies, str) else s_proxies
-        proxy = self.add(RProxy(self.binary('r-proxy'), targets, *WAY_OPTIONS.get(self.way, ()), *options, **program))
+        proxy = self.add(RProxy(self.binary('r-proxy'), targets, *R_OPTIONS.get(self.way, ()), *options, **program))
         if ready:
             self.address = proxy.wait_ready().address
         return proxy

@@ -8,6 +8,7 @@ import pwd
 import random
 import re
 import resource
+import signal
 import socket
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SUPPORT = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'support')
 PYTHON = '/usr/bin/python3'
 SANITIZER_EXIT = 99
-ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'KILL', '--')     # nothing is left over, however a worker ends
+READY = r'\bready("|$)'             # the end of a line, or of the message in JSON
 SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed')
 
 # What one test may not take from another: proxies and clients inherit a clean environment.
@@ -110,6 +111,18 @@ class Program:
                         return match
                 if not self.changed.wait(deadline - time.monotonic()):
                     raise AssertionError(f'{self.name} did not log {pattern!r}\n{self.tail_locked()}')
+
+    def metric(self, name):
+        """What it says of this metric now."""
+        since = self.mark()
+        self.signal(signal.SIGUSR1)
+        return int(self.wait_log(rf'metric {name} (\d+)\b', since).group(1))
+
+    def wait_metric(self, name, value):
+        """Ask again until it says VALUE."""
+        deadline = time.monotonic() + PATIENCE
+        while (now := self.metric(name)) != value:
+            assert time.monotonic() < deadline, f'{self.name}: {name} is {now}, never {value}'
 
     def tail_locked(self, count=40):
         return '\n'.join(f'    {self.name}| {line}' for line in self.lines[-count:] if line is not None)
@@ -210,7 +223,7 @@ class SProxy(Program):
 
     def wait_ready(self):
         self.target = self.wait_log(r'serving gRPC on ([^\s"]+)').group(1)
-        self.wait_log(r'\bready\b')
+        self.wait_log(READY)
         return self
 
     @property
@@ -229,7 +242,7 @@ class RProxy(Program):
         super().__init__('r-proxy', argv + list(options), **program)
 
     def wait_ready(self):
-        self.wait_log(r'\bready\b')
+        self.wait_log(READY)
         self.listens = [parse_url(url) for url in re.findall(r'listening on ([^\s"]+)', self.log())]
         self.address = self.listens[0]
         return self
@@ -238,11 +251,11 @@ class RProxy(Program):
 class Relay(Program):
     """lib/relay.py in a process of its own; see there for the commands."""
 
-    def __init__(self, target, is_drip=False):
+    def __init__(self, target, pace=None):
         self.name = 'relay'
         self.target = target
         self.child = subprocess.Popen([PYTHON, os.path.join(HERE, 'relay.py'), target[0], str(target[1])] +
-                                      (['--drip'] if is_drip else []), env=ENVIRONMENT, text=True,
+                                      ([] if pace is None else [str(pace)]), env=ENVIRONMENT, text=True,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.child.pid
         self.port = int(self.child.stdout.readline())

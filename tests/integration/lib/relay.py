@@ -1,13 +1,13 @@
 """A TCP relay between two programs, as a process of its own, with a hand on the tap.
 
-    python3 relay.py HOST PORT [--drip]     prints the port it listens on, then obeys commands on stdin:
+    python3 relay.py HOST PORT [PACE]     prints the port it listens on, then obeys commands on stdin:
 
     cut      reset every connection           stall    move no more bytes        resume   go on
     refuse   reset new connections at once    admit    take them again           bytes    print how many bytes passed
 
-Each command is answered by one line. With --drip bytes leave in single-byte writes with pauses of a millisecond: the
-receiver sees every split of the first packets of each burst. Later bytes of a long burst leave in odd sizes, so that a
-megabyte takes no minute.
+Each command is answered by one line. PACE drip: bytes leave in single-byte writes with pauses of a millisecond: the receiver
+sees every split of the first packets of each burst. Later bytes of a long burst leave in odd sizes, so that a megabyte takes no
+minute. PACE a number: a slow link, so many bytes per second each way.
 """
 
 import errno
@@ -23,6 +23,50 @@ PAUSED_BYTES = 8            # of a burst, with a pause after each; later ones pa
 PAUSE_EVERY = 64
 PAUSE_S = 0.001
 LATER_SIZES = (1, 2, 3, 5, 7, 1021, 11, 13, 8191, 1, 65521, 127, 4093)
+RATE_STEPS_PER_S = 100      # how smooth a slow link is
+RATE_QUEUE_S = 0.1          # and what waits before it
+
+
+class AtOnce:
+    """As fast as it goes."""
+    buffer = BUFFER
+
+    def piece(self, direction):
+        return len(direction.pending)
+
+    def pause_s(self, direction, sent):
+        return 0.0
+
+
+class Drip:
+    buffer = BUFFER
+
+    def piece(self, direction):
+        return 1 if direction.burst < SINGLE_BYTES else LATER_SIZES[direction.burst % len(LATER_SIZES)]
+
+    def pause_s(self, direction, sent):
+        burst = direction.burst
+        return PAUSE_S if burst <= PAUSED_BYTES or burst < SINGLE_BYTES and burst % PAUSE_EVERY == 0 else 0.0
+
+
+class Rate:
+    """So many bytes per second."""
+
+    def __init__(self, rate):
+        self.rate = rate
+        self.buffer = int(rate * RATE_QUEUE_S)
+
+    def piece(self, direction):
+        return self.rate // RATE_STEPS_PER_S
+
+    def pause_s(self, direction, sent):
+        return sent / self.rate
+
+
+def make_pace(words):
+    if not words:
+        return AtOnce()
+    return Drip() if words[0] == 'drip' else Rate(int(words[0]))
 
 
 class Direction:
@@ -36,21 +80,10 @@ class Direction:
         self.burst = 0              # bytes written since PENDING was last empty
         self.wake_at = 0.0
 
-    def piece(self, is_drip):
-        if not is_drip:
-            return len(self.pending)
-        if self.burst < SINGLE_BYTES:
-            return 1
-        return LATER_SIZES[self.burst % len(LATER_SIZES)]
-
-    def pause_after(self):
-        if self.burst <= PAUSED_BYTES or self.burst < SINGLE_BYTES and self.burst % PAUSE_EVERY == 0:
-            self.wake_at = time.monotonic() + PAUSE_S
-
 
 class Relay:
-    def __init__(self, target, is_drip):
-        self.target, self.is_drip = target, is_drip
+    def __init__(self, target, pace):
+        self.target, self.pace = target, pace
         self.is_stalled = self.is_refusing = False
         self.moved = 0
         self.selector = selectors.DefaultSelector()
@@ -107,6 +140,8 @@ class Relay:
         for sock in (client, server):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.pace.buffer < BUFFER:       # what the kernel holds is queue too
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.pace.buffer)
             self.pairs[sock] = directions
             self.selector.register(sock, selectors.EVENT_READ, self.ready)
 
@@ -122,7 +157,7 @@ class Relay:
 
     def pull(self, direction):
         try:
-            chunk = direction.source.recv(BUFFER)
+            chunk = direction.source.recv(self.pace.buffer)
         except BlockingIOError:
             return
         except OSError:
@@ -136,12 +171,11 @@ class Relay:
         """Write what may be written now; then look again at what to wait for."""
         try:
             while direction.pending and not self.is_stalled and direction.wake_at <= time.monotonic():
-                sent = direction.sink.send(direction.pending[:direction.piece(self.is_drip)])
+                sent = direction.sink.send(direction.pending[:self.pace.piece(direction)])
                 del direction.pending[:sent]
                 direction.burst += sent
                 self.moved += sent
-                if self.is_drip:
-                    direction.pause_after()
+                direction.wake_at = time.monotonic() + self.pace.pause_s(direction, sent)
             if not direction.pending:
                 direction.burst = 0
             if direction.is_ended and not direction.pending and not direction.is_shut:
@@ -166,7 +200,7 @@ class Relay:
             return
         for reading, writing in ((there, back), (back, there)):
             events = 0
-            if not reading.is_ended and len(reading.pending) < BUFFER and not self.is_stalled:
+            if not reading.is_ended and len(reading.pending) < self.pace.buffer and not self.is_stalled:
                 events |= selectors.EVENT_READ
             if writing.pending and writing not in self.due and not self.is_stalled:
                 events |= selectors.EVENT_WRITE
@@ -197,4 +231,4 @@ class Relay:
 
 
 if __name__ == '__main__':
-    Relay((sys.argv[1], int(sys.argv[2])), '--drip' in sys.argv[3:]).run()
+    Relay((sys.argv[1], int(sys.argv[2])), make_pace(sys.argv[3:])).run()

@@ -5,7 +5,7 @@ from lib.case import scenario
 from lib.wire import V5
 
 
-@scenario()
+@scenario(zstd=True)
 def every_publish_qos_meets_every_subscription_qos(t):
     """A message arrives with the lower of the two QoS, and each side sees its own exchange to the end."""
     sub, pub = t.connected('sub'), t.connected('pub')
@@ -39,7 +39,7 @@ def packet_ids_of_the_client_come_back_unchanged(t):
     c.disconnect()
 
 
-@scenario()
+@scenario(zstd=True)
 def payloads_of_every_shape_arrive_whole(t):
     """Empty, all byte values, and every length around the borders of the remaining length field."""
     sub, pub = t.connected('sub'), t.connected('pub')
@@ -56,7 +56,7 @@ def payloads_of_every_shape_arrive_whole(t):
     sub.fence()
 
 
-@scenario()
+@scenario(zstd=True)
 def one_megabyte_both_ways(t):
     """A payload of 1 MB at each QoS, up through the chain and down again."""
     sub, pub = t.connected('sub'), t.connected('pub')
@@ -69,7 +69,7 @@ def one_megabyte_both_ways(t):
     pub.disconnect()
 
 
-@scenario()
+@scenario(zstd=True)
 def a_thousand_messages_of_each_qos_stay_in_order(t):
     """1,000 messages sent without waiting arrive complete and in order (M52)."""
     sub, pub = t.connected('sub'), t.connected('pub')
@@ -121,7 +121,7 @@ def everything_in_one_segment_is_processed(t):
     assert [got.payload for got in messages] == [b'zero', b'one', b'two']
 
 
-@scenario()
+@scenario(zstd=True)
 def connect_publish_disconnect_in_one_segment(t):
     """The shortest life of a client: its message is delivered, its DISCONNECT is heard, its will stays silent."""
     sub = t.connected('sub')
