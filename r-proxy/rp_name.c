@@ -8,7 +8,7 @@
 
 enum {
     RP_NAME_PERIOD_MS = 30000,
-    RP_NAME_HURRY_MS = 5000, /* not oftener than that */
+    RP_NAME_HURRY_MS = 2000, /* not oftener than that */
     RP_NAME_BACKOFF_MIN_MS = 500,
 };
 

@@ -170,7 +170,7 @@ bool rp_peer_is_healthy(const struct rp_peer *p)
 bool rp_peer_is_hopeful(const struct rp_peer *p, uint64_t since_ms)
 {
     if (p->up_at_ms != 0) /* and takes nothing: it is full, or about to tell that it ends */
-        return !p->trunk->is_full;
+        return !rp_trunk_is_full(p->trunk);
     if (p->failed_at_ms > since_ms)
         return false;
     return p->trunk || p->timer.due_ms <= loop_now_ms(p->env->loop) + RP_SOON_MS;

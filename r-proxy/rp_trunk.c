@@ -213,9 +213,15 @@ void rp_trunk_free_released(struct rp_trunk_env *env)
 
 /* --- Sessions */
 
+bool rp_trunk_is_full(const struct rp_trunk *t)
+{
+    /* A lane counts until both sides have closed it. */
+    return t->full_lanes != 0 && t->trunk && trunk_lane_count(t->trunk) >= t->full_lanes;
+}
+
 bool rp_trunk_is_healthy(const struct rp_trunk *t)
 {
-    if (t->is_full)
+    if (rp_trunk_is_full(t))
         return false;
     return t->state == RP_TRUNK_RELAY || (t->state == RP_TRUNK_READY && trunk_is_usable(t->trunk));
 }
@@ -239,7 +245,7 @@ static int rp_trunk_open_trunk_lane(struct rp_trunk *t, const struct rp_trunk_la
     const struct trunk_lane_params lane = {.session_id = params->session_id, .connect = params->connect};
     int r = trunk_open_lane(t->trunk, &lane, cbs, arg, ret_lane);
     if (r == -ENOSPC)
-        t->is_full = true;
+        t->full_lanes = trunk_lane_count(t->trunk);
     return r;
 }
 
@@ -256,6 +262,5 @@ int rp_trunk_open_lane(struct rp_trunk *t, const struct rp_trunk_lane_params *pa
 void rp_trunk_leave(struct rp_trunk *t)
 {
     t->n_sessions--;
-    t->is_full = false;
     rp_trunk_reap_if_left(t);
 }

@@ -59,8 +59,8 @@ struct rp_trunk {
     struct loop_task reap;
     struct log_object log;
     unsigned n_sessions;
-    uint8_t state; /* enum rp_trunk_state: changed by rp_trunk_enter() alone */
-    bool is_full;  /* the s-proxy takes no more sessions until one has gone */
+    unsigned full_lanes; /* with so many lanes the s-proxy takes no more; 0: not known */
+    uint8_t state;       /* enum rp_trunk_state: changed by rp_trunk_enter() alone */
 };
 
 struct rp_trunk_params {
@@ -79,6 +79,8 @@ void rp_trunk_free_released(struct rp_trunk_env *env);
 
 /* Whether a session may be placed on it. */
 bool rp_trunk_is_healthy(const struct rp_trunk *t);
+/* It is up, but has as many sessions as the s-proxy takes. */
+bool rp_trunk_is_full(const struct rp_trunk *t);
 
 struct rp_trunk_lane_params {
     const uint8_t *session_id;         /* TRUNK_SESSION_ID_BYTES */

@@ -126,7 +126,7 @@ static const char *rp_trunk_set_trouble(const struct rp_trunk_set *set)
 {
     list_for_each (it, &set->peers) {
         const struct rp_peer *p = list_entry(it, struct rp_peer, link);
-        if (p->trunk && p->trunk->is_full)
+        if (p->trunk && rp_trunk_is_full(p->trunk))
             return "those that are there take no more sessions";
     }
     return set->trouble;
