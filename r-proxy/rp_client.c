@@ -232,13 +232,12 @@ static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt
     c->keep_alive_s = f->keep_alive_s;
     mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
     loop_timer_start(&c->timer, RP_CONNACK_TIMEOUT_MS);
-    int r = rp_session_open(c, connect, &c->session);
-    if (r < 0) {
+    if (rp_session_open(c, connect, &c->session) < 0) {
         rp_client_close(c, MQTT_REASON_SERVER_UNAVAILABLE, err_text());
         return GATE_CLOSED;
     }
     rp_client_account(c);
-    return r == RP_SESSION_WAITS ? GATE_HOLD : GATE_PASS;
+    return GATE_HOLD;
 }
 
 void rp_client_accepted(struct rp_client *c, const struct mqtt_packet *connack)

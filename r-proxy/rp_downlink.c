@@ -126,5 +126,6 @@ enum gate_answer rp_downlink_on_packet(struct lane *l, const struct mqtt_packet 
     else
         metric_add(&s->worker->metrics.packets_for_gone_clients, 1);
     rp_downlink_settle(s);
+    rp_session_answered(s);
     return GATE_PASS;
 }

@@ -14,6 +14,8 @@
 #include "rp_worker.h"
 #include "str.h"
 
+enum { RP_SESSION_LANES_MAX = 3 };
+
 static void rp_session_describe(const struct log_object *self, struct log_writer *w)
 {
     char id[9];
@@ -38,12 +40,25 @@ static void rp_session_free(struct rp_session *s)
 
 /* --- The lane */
 
-/* The session may be gone afterwards. */
+/* CONNECT is not said again. The packets behind it pass, if the client is still there. */
 static void rp_session_let_pass(struct rp_session *s)
 {
     struct gate_wait *wait = s->connect_wait;
+    free(s->connect);
+    s->connect = NULL;
     s->connect_wait = NULL;
     gate_continue(wait);
+}
+
+void rp_session_answered(struct rp_session *s)
+{
+    if (!s->connect)
+        return;
+    free(s->connect);
+    s->connect = NULL;
+    if (s->client)
+        rp_client_account(s->client);
+    rp_session_let_pass(s);
 }
 
 static void rp_session_on_open(struct lane *l, void *arg)
@@ -51,7 +66,6 @@ static void rp_session_on_open(struct lane *l, void *arg)
     struct rp_session *s = arg;
     if (!lane_peer(l)->is_extended)
         log_debug(&s->log, "the s-proxy is not one of ours: packets of up to %u bytes", lane_peer(l)->max_frame_bytes);
-    rp_session_let_pass(s);
 }
 
 static void rp_session_on_progress(struct lane *l, void *arg)
@@ -72,27 +86,14 @@ static void rp_session_end(struct rp_session *s, enum lane_end why, const char *
     rp_session_free(s);
 }
 
-static void rp_session_on_end(struct lane *l, enum lane_end why, const char *text, void *arg)
-{
-    struct rp_session *s = arg;
-    log_debug(&s->log, "lane ended (%s): %s", lane_end_name(why), text);
-    rp_session_end(s, why, text);
-}
-
-static const struct lane_cbs rp_session_lane_cbs = {
-    .on_open = rp_session_on_open,
-    .on_packet = rp_downlink_on_packet,
-    .on_progress = rp_session_on_progress,
-    .on_writable = rp_uplink_on_writable,
-    .on_end = rp_session_on_end,
-};
-
 /* --- Its place */
 
-/* A lane on T, or wherever there is room (T NULL). 0, RP_PLACE_LATER or negative errno. */
-static int rp_session_open_lane(struct rp_session *s, struct rp_trunk *t, const struct mqtt_packet *connect)
+static const struct lane_cbs rp_session_lane_cbs; /* below: what ends a lane may open the next */
+
+/* CONNECT goes into a lane on T, or wherever there is room (T NULL). 0, RP_PLACE_LATER or negative errno. */
+static int rp_session_open_lane(struct rp_session *s, struct rp_trunk *t)
 {
-    const struct rp_trunk_lane_params params = {.session_id = s->id, .connect = connect};
+    const struct rp_trunk_lane_params params = {.session_id = s->id, .connect = s->connect};
     for (;;) {
         int r = t ? 0 : rp_place_find(&s->place, &t);
         if (r != 0)
@@ -109,43 +110,78 @@ static int rp_session_open_lane(struct rp_session *s, struct rp_trunk *t, const 
 /* The lane has come late: what has been said to the session meanwhile is said to it now. */
 static void rp_session_placed(struct rp_session *s)
 {
-    free(s->connect);
-    s->connect = NULL;
     lane_pause(s->lane, s->client->budget.is_paused);
     rp_client_account(s->client);
-    if (lane_is_open(s->lane))
-        rp_session_let_pass(s);
 }
 
 static void rp_session_on_place(struct rp_place *place, struct rp_trunk *t, const char *text)
 {
     struct rp_session *s = container_of(place, struct rp_session, place);
-    int r = t ? rp_session_open_lane(s, t, s->connect) : -EHOSTUNREACH;
+    int r = t ? rp_session_open_lane(s, t) : -EHOSTUNREACH;
     if (r == 0)
         rp_session_placed(s);
     else if (r < 0)
         rp_session_end(s, LANE_END_UNAVAILABLE, t ? err_text() : text);
 }
 
-/* CONNECT waits: for its place, or until the other side of its lane is known. */
-static int rp_session_wait(struct rp_session *s, const struct mqtt_packet *connect)
+/* --- Another place */
+
+/* Nothing has been said but CONNECT, and nothing heard: not even the AUTH of an exchange that cannot be moved. CONNECT
+ * may have reached the broker; to the broker it then looks as if the client had tried again because no answer came. */
+static bool rp_session_may_go_elsewhere(const struct rp_session *s, enum lane_end why)
 {
-    s->connect_wait = mqtt_io_hold(s->client->io);
-    if (!s->lane)
-        s->connect = mqtt_packet_store(connect);
-    if (!s->connect_wait || (!s->lane && !s->connect))
-        return err_set(-ENOMEM, "session: out of memory");
-    return RP_SESSION_WAITS;
+    return why == LANE_END_UNAVAILABLE && s->connect && s->client && s->n_lanes_lost < RP_SESSION_LANES_MAX - 1;
 }
+
+/* 0, RP_PLACE_LATER or negative errno. */
+static int rp_session_go_elsewhere(struct rp_session *s)
+{
+    s->place.avoid = s->trunk;
+    s->n_lanes_lost++;
+    rp_trunk_leave(s->trunk);
+    s->trunk = NULL;
+    s->lane = NULL;
+    metric_add(&s->worker->metrics.sessions_placed_again, 1);
+    int r = rp_session_open_lane(s, NULL);
+    if (r == 0)
+        rp_session_placed(s);
+    return r;
+}
+
+static void rp_session_on_end(struct lane *l, enum lane_end why, const char *text, void *arg)
+{
+    struct rp_session *s = arg;
+    log_debug(&s->log, "lane ended (%s): %s", lane_end_name(why), text);
+    if (!rp_session_may_go_elsewhere(s, why)) {
+        rp_session_end(s, why, text);
+        return;
+    }
+    if (rp_session_go_elsewhere(s) < 0)
+        rp_session_end(s, why, text);
+    lane_free(l); /* TEXT is the lane's */
+}
+
+static const struct lane_cbs rp_session_lane_cbs = {
+    .on_open = rp_session_on_open,
+    .on_packet = rp_downlink_on_packet,
+    .on_progress = rp_session_on_progress,
+    .on_writable = rp_uplink_on_writable,
+    .on_end = rp_session_on_end,
+};
+
+/* --- Beginning and end */
 
 static int rp_session_start(struct rp_session *s, const struct mqtt_packet *connect)
 {
     int r = random_bytes(s->id, sizeof s->id);
-    if (r >= 0)
-        r = rp_session_open_lane(s, NULL, connect);
-    if (r < 0 || (s->lane && lane_is_open(s->lane)))
+    if (r < 0)
         return r;
-    return rp_session_wait(s, connect);
+    s->connect = mqtt_packet_store(connect);
+    s->connect_wait = s->connect ? mqtt_io_hold(s->client->io) : NULL;
+    if (!s->connect_wait)
+        return err_set(-ENOMEM, "session: out of memory");
+    r = rp_session_open_lane(s, NULL);
+    return r < 0 ? r : 0;
 }
 
 int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, struct rp_session **ret_session)
@@ -167,7 +203,7 @@ int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, stru
         return r;
     }
     *ret_session = s;
-    return r;
+    return 0;
 }
 
 void rp_session_leave(struct rp_session *s)
@@ -190,9 +226,7 @@ void rp_session_kill(struct rp_session *s)
 
 size_t rp_session_buffered_bytes(const struct rp_session *s)
 {
-    if (s->lane)
-        return lane_buffered_bytes(s->lane);
-    return s->connect ? mqtt_encode_size(s->connect) : 0;
+    return (s->lane ? lane_buffered_bytes(s->lane) : 0) + (s->connect ? mqtt_encode_size(s->connect) : 0);
 }
 
 void rp_session_pause(struct rp_session *s, bool is_paused)

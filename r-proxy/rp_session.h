@@ -22,9 +22,9 @@ struct rp_session {
     struct lane *lane;        /* NULL: it waits for a place */
     struct rp_trunk *trunk;   /* where the lane is */
     struct rp_place place;
-    struct mqtt_packet *connect;    /* while it waits for a place */
-    struct gate_wait *connect_wait; /* the client's packets behind CONNECT wait for the lane, and until its other side
-                                       is known */
+    struct mqtt_packet *connect;    /* to be said, and said again elsewhere; NULL: the other side has answered */
+    struct gate_wait *connect_wait; /* the client's packets behind CONNECT wait as long */
+    unsigned n_lanes_lost;          /* before an answer */
     struct mqtt_client_rules rules; /* what the other side may say next */
     struct mqtt_exchanges exchanges;
     struct log_object log;
@@ -32,10 +32,13 @@ struct rp_session {
     uint8_t id[TRUNK_SESSION_ID_BYTES]; /* random */
 };
 
-enum { RP_SESSION_WAITS = 1 };
-/* Find a place for C and send CONNECT there. 0; RP_SESSION_WAITS: CONNECT is held (mqtt_io_hold()), and copied if need
- * be; negative errno. The session frees itself when its lane has ended. */
+/* Find a place for C and say CONNECT there. 0: it is held (mqtt_io_hold()) until the other side has said something, so
+ * an s-proxy that ends before is replaced by another and the client does not learn of it; what the client has sent
+ * behind CONNECT has gone nowhere meanwhile, and is neither lost nor doubled. Or negative errno. The session frees
+ * itself when its lane has ended. */
 int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, struct rp_session **ret_session);
+/* A packet of the other side has been delivered. S may be gone afterwards. */
+void rp_session_answered(struct rp_session *s);
 /* The client is gone: what it sent is delivered, then the lane ends. */
 void rp_session_leave(struct rp_session *s);
 /* Drop it at once: the process ends. */

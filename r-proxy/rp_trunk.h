@@ -90,7 +90,7 @@ struct rp_trunk_lane_params {
  * another; other negative errno. */
 int rp_trunk_open_lane(struct rp_trunk *t, const struct rp_trunk_lane_params *params, const struct lane_cbs *cbs,
                        void *arg, struct lane **ret_lane);
-/* The lane has been freed. */
+/* The lane has ended or been freed. */
 void rp_trunk_leave(struct rp_trunk *t);
 
 #endif

@@ -37,19 +37,21 @@ struct rp_trunk_set {
 
 /* --- Choosing */
 
-static bool rp_peer_is_better(const struct rp_peer *a, const struct rp_peer *b)
+static bool rp_peer_is_better(const struct rp_peer *a, const struct rp_peer *b, const struct rp_trunk *avoid)
 {
+    if (a->trunk == avoid || b->trunk == avoid)
+        return b->trunk == avoid;
     if (a->trunk->n_sessions != b->trunk->n_sessions)
         return a->trunk->n_sessions < b->trunk->n_sessions;
     return a->dice < b->dice;
 }
 
-static struct rp_trunk *rp_trunk_set_best(const struct rp_trunk_set *set)
+static struct rp_trunk *rp_trunk_set_best(const struct rp_trunk_set *set, const struct rp_trunk *avoid)
 {
     const struct rp_peer *best = NULL;
     list_for_each (it, &set->peers) {
         const struct rp_peer *p = list_entry(it, struct rp_peer, link);
-        if (rp_peer_is_healthy(p) && (!best || rp_peer_is_better(p, best)))
+        if (rp_peer_is_healthy(p) && (!best || rp_peer_is_better(p, best, avoid)))
             best = p;
     }
     return best ? best->trunk : NULL;
@@ -76,6 +78,7 @@ void rp_place_init(struct rp_place *place, struct rp_trunk_set *set, rp_place_fn
     list_init(&place->link);
     place->set = set;
     place->fn = fn;
+    place->avoid = NULL;
 }
 
 static struct rp_place *rp_trunk_set_oldest(const struct rp_trunk_set *set)
@@ -135,7 +138,7 @@ static const char *rp_trunk_set_trouble(const struct rp_trunk_set *set)
 int rp_place_find(struct rp_place *place, struct rp_trunk **ret_trunk)
 {
     struct rp_trunk_set *set = place->set;
-    struct rp_trunk *t = rp_trunk_set_best(set);
+    struct rp_trunk *t = rp_trunk_set_best(set, place->avoid);
     if (t) {
         *ret_trunk = t;
         return 0;
@@ -154,7 +157,7 @@ static void rp_trunk_set_settle(struct rp_trunk_set *set)
 {
     struct rp_place *oldest;
     struct rp_trunk *t;
-    while ((oldest = rp_trunk_set_oldest(set)) && (t = rp_trunk_set_best(set)))
+    while ((oldest = rp_trunk_set_oldest(set)) && (t = rp_trunk_set_best(set, oldest->avoid)))
         rp_place_answer(oldest, t, "");
     while ((oldest = rp_trunk_set_oldest(set)) && !rp_trunk_set_is_hopeful(set, oldest->since_ms))
         rp_place_answer(oldest, NULL, rp_trunk_set_trouble(set));

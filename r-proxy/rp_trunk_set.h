@@ -45,6 +45,7 @@ struct rp_place {
     struct rp_trunk_set *set;
     rp_place_fn *fn;
     uint64_t since_ms;
+    const struct rp_trunk *avoid; /* chosen last; may be gone */
 };
 
 void rp_place_init(struct rp_place *place, struct rp_trunk_set *set, rp_place_fn *fn);

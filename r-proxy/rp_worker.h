@@ -24,6 +24,7 @@ struct rproxy;
     X(connections_open, GAUGE, "connections of MQTT clients now")                                      \
     X(sessions_open, GAUGE, "sessions carried to s-proxy now")                                         \
     X(sessions_waiting, GAUGE, "sessions that wait for a trunk to come up now")                        \
+    X(sessions_placed_again, COUNTER, "times that an s-proxy ended before CONNECT was answered")       \
     X(sessions_without_s_proxy, COUNTER, "CONNECTs refused because no s-proxy could be reached")       \
     X(s_proxies, GAUGE, "addresses of s-proxies, each worker's own counted")                           \
     X(s_proxies_up, GAUGE, "those of them that take sessions now")                                     \

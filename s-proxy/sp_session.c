@@ -418,10 +418,13 @@ void sp_session_check_drained(struct sp_session *s)
 
 void sp_session_drain(struct sp_session *s)
 {
-    if (s->state == SP_SESSION_LIVE)
+    if (s->state == SP_SESSION_LIVE) {
         sp_session_check_drained(s);
-    else
-        sp_session_end(s, LANE_END_UNAVAILABLE, MQTT_REASON_SERVER_UNAVAILABLE, "s-proxy is shutting down", 0);
+        return;
+    }
+    /* An r-proxy of ours says CONNECT to another s-proxy, unless its client has heard an answer. */
+    uint8_t reason = lane_peer(s->lane)->is_extended ? MQTT_REASON_SUCCESS : MQTT_REASON_SERVER_UNAVAILABLE;
+    sp_session_end(s, LANE_END_UNAVAILABLE, reason, "s-proxy is shutting down", 0);
 }
 
 void sp_session_kill(struct sp_session *s)

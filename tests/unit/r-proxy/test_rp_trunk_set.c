@@ -212,11 +212,10 @@ static void client_on_place(struct rp_place *place, struct rp_trunk *t, const ch
 }
 
 /* As a session does it; what rp_place_find() said at last. */
-static int client_find(struct client *c)
+static int client_find_again(struct client *c)
 {
     struct rp_trunk *t;
     int r;
-    rp_place_init(&c->place, set, client_on_place);
     do {
         r = rp_place_find(&c->place, &t);
         if (r != 0)
@@ -224,6 +223,12 @@ static int client_find(struct client *c)
         r = client_open(c, t);
     } while (r == -ENOSPC);
     return r;
+}
+
+static int client_find(struct client *c)
+{
+    rp_place_init(&c->place, set, client_on_place);
+    return client_find_again(c);
 }
 
 static void client_leave(struct client *c)
@@ -332,6 +337,34 @@ START_TEST(sessions_go_where_the_fewest_are)
     client_leave(&clients[0]);
     ck_assert_int_eq(client_find(&clients[4]), 0);
     ck_assert_ptr_eq(clients[4].trunk, left);
+}
+END_TEST
+
+START_TEST(what_a_session_avoids_is_its_last_choice)
+{
+    server_open(&servers[0], 10, false);
+    server_open(&servers[1], 10, false);
+    set_open(TRUNK_SERVICE_AUTO, servers[0].target, servers[1].target);
+    wait_up(2);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_int_eq(client_find(&clients[i]), 0);
+    struct rp_trunk *lost = clients[0].trunk, *other = clients[1].trunk;
+    client_leave(&clients[0]);
+    clients[0].place.avoid = lost;
+    ck_assert_int_eq(client_find_again(&clients[0]), 0);
+    ck_assert_ptr_eq(clients[0].trunk, other); /* though the one it lost has no session at all */
+}
+END_TEST
+
+START_TEST(it_is_a_choice_all_the_same)
+{
+    server_open(&servers[0], 10, false);
+    set_open(TRUNK_SERVICE_AUTO, servers[0].target, NULL);
+    wait_up(1);
+    ck_assert_int_eq(client_find(&clients[0]), 0);
+    clients[0].place.avoid = clients[0].trunk;
+    client_leave(&clients[0]);
+    ck_assert_int_eq(client_find_again(&clients[0]), 0);
 }
 END_TEST
 
@@ -599,6 +632,8 @@ static Suite *suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, sessions_go_where_the_fewest_are);
+    tcase_add_test(t, what_a_session_avoids_is_its_last_choice);
+    tcase_add_test(t, it_is_a_choice_all_the_same);
     tcase_add_test(t, a_session_waits_for_the_first_attempt);
     tcase_add_test(t, a_session_that_has_given_up_waiting_hears_nothing);
     tcase_add_test(t, when_all_have_failed_it_is_told);
