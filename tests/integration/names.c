@@ -48,6 +48,5 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     if (names)
         fclose(names);
     *ret_info = NULL;
-    return addresses ? chain_addresses(addresses, hints, ret_info)
-                     : libc_getaddrinfo()(name, service, hints, ret_info);
+    return addresses ? chain_addresses(addresses, hints, ret_info) : libc_getaddrinfo()(name, service, hints, ret_info);
 }
