@@ -86,7 +86,7 @@ const char *lane_session_id(const struct lane *l);
 /* For a lane that came without (trunk_cbs.on_lane). */
 void lane_set_callbacks(struct lane *l, const struct lane_cbs *cbs, void *arg);
 const struct lane_peer *lane_peer(const struct lane *l);
-/* Bytes held here for this lane: received and not delivered, plus queued to be sent. For budgets. */
+/* Memory held here for this lane: received and not delivered, plus queued to be sent. For budgets. */
 size_t lane_buffered_bytes(const struct lane *l);
 /* Stop and go on taking bytes from the peer (process-wide budget). */
 void lane_pause(struct lane *l, bool is_paused);

@@ -23,6 +23,11 @@ struct lane_item {
     uint8_t copy[];
 };
 
+static size_t memory_of(const struct lane_item *item)
+{
+    return sizeof(*item) + item->entry.message.len;
+}
+
 static void item_free(struct lane_item *item)
 {
     free(item->owned);
@@ -83,9 +88,15 @@ static enum gate_answer pass_entry(struct lane_inbox *in, const struct lane_entr
     return answer;
 }
 
-static enum gate_answer pass_item(struct lane_inbox *in, struct lane_item *item)
+static void take_out(struct lane_inbox *in, struct lane_item *item)
 {
     list_del(&item->link);
+    in->memory_bytes -= memory_of(item);
+}
+
+static enum gate_answer pass_item(struct lane_inbox *in, struct lane_item *item)
+{
+    take_out(in, item);
     enum gate_answer answer = pass_entry(in, &item->entry);
     item_free(item);
     return answer;
@@ -171,6 +182,7 @@ static void let_wait(struct lane_inbox *in, const struct lane_entry *entry, uint
         item->entry.message.ptr = item->copy;
     }
     list_add_tail(&in->items, &item->link);
+    in->memory_bytes += memory_of(item);
     count(in, entry);
 }
 
@@ -202,8 +214,9 @@ void lane_inbox_drop(struct lane_inbox *in)
 {
     struct list *first;
     while ((first = list_first(&in->items))) {
-        list_del(first);
-        item_free(list_entry(first, struct lane_item, link));
+        struct lane_item *item = list_entry(first, struct lane_item, link);
+        take_out(in, item);
+        item_free(item);
     }
     in->direct = NULL;
     lane_inbox_consumed(in, in->waiting_bytes);

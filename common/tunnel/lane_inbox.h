@@ -39,6 +39,7 @@ struct lane_inbox {
     const struct lane_entry *direct; /* the packet that passes without waiting; on the stack of receive() */
     size_t waiting_bytes;            /* charge of what has not been passed on */
     size_t held_bytes;               /* charge of what the session has not consumed, waiting or passed */
+    size_t memory_bytes;             /* what the packets that wait occupy here, small ones far more than their charge */
     uint32_t charge;                 /* of the packet in on_packet, or held, else 0 */
     uint8_t version;                 /* enum mqtt_version of the session; server: 0 until CONNECT has passed */
     uint8_t family;                  /* enum frame_family of the session: a packet of another one fails. 0: not known */

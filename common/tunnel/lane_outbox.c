@@ -8,10 +8,15 @@
 #include "err.h"
 #include "frame_to_packet.h"
 
+static size_t memory_of(const struct lane_outgoing *item)
+{
+    return sizeof(*item) + item->len;
+}
+
 void lane_outbox_init(struct lane_outbox *o)
 {
     list_init(&o->items);
-    o->bytes = 0;
+    o->bytes = o->memory_bytes = 0;
 }
 
 int lane_outbox_put(struct lane_outbox *o, const struct packet_frame *f)
@@ -26,6 +31,7 @@ int lane_outbox_put(struct lane_outbox *o, const struct packet_frame *f)
     packet_to_frame_write(f, item->bytes);
     list_add_tail(&o->items, &item->link);
     o->bytes += item->len;
+    o->memory_bytes += memory_of(item);
     return 0;
 }
 
@@ -38,6 +44,7 @@ struct lane_outgoing *lane_outbox_first(const struct lane_outbox *o)
 static void drop_first(struct lane_outbox *o, struct lane_outgoing *item)
 {
     o->bytes -= item->len - item->sent;
+    o->memory_bytes -= memory_of(item);
     list_del(&item->link);
     free(item);
 }

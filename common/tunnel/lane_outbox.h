@@ -15,8 +15,9 @@ struct lane_outgoing {
 };
 
 struct lane_outbox {
-    struct list items; /* of struct lane_outgoing */
-    size_t bytes;      /* not sent yet */
+    struct list items;   /* of struct lane_outgoing */
+    size_t bytes;        /* not sent yet */
+    size_t memory_bytes; /* what the packets occupy, small ones far more than their bytes */
 };
 
 void lane_outbox_init(struct lane_outbox *o);

@@ -164,7 +164,7 @@ static const char *session_id(const struct lane *l)
 static size_t buffered_bytes(const struct lane *l)
 {
     const struct relay *r = relay_of(l);
-    return r->inbox.waiting_bytes + r->join.len + r->outbox.bytes + r->collected.len +
+    return r->inbox.memory_bytes + r->join.room + r->outbox.memory_bytes + r->collected.len +
            rpc_stream_queued_bytes(r->stream);
 }
 

@@ -341,7 +341,7 @@ static const char *session_id(const struct lane *lane)
 static size_t buffered_bytes(const struct lane *lane)
 {
     const struct trunk_lane *l = trunk_lane_of(lane);
-    return l->inbox.waiting_bytes + (l->join ? l->join->len : 0) + l->outbox.bytes;
+    return l->inbox.memory_bytes + (l->join ? l->join->room : 0) + l->outbox.memory_bytes;
 }
 
 static void pause_lane(struct lane *lane, bool is_paused)

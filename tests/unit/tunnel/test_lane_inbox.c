@@ -628,6 +628,23 @@ START_TEST(charges_are_held_until_they_are_consumed)
 }
 END_TEST
 
+/* Credit counts charges; a process-wide budget must see what small packets really cost. */
+START_TEST(memory_is_counted_with_what_surrounds_a_packet)
+{
+    const struct mqtt_packet packet = publish(MQTT_V5, "a");
+    give_letters("b");
+    ck_assert_uint_eq(carrier->inbox.memory_bytes, 0); /* it did not wait */
+    give_letters("haa");
+    give(&carrier->inbox, &packet, 1);
+    give_owned(&carrier->inbox, &packet, 1);
+    ck_assert_uint_gt(carrier->inbox.memory_bytes, 4 * (sizeof(struct list) + input_len));
+    if (_i == 1)
+        lane_inbox_drop(&carrier->inbox);
+    go_on();
+    ck_assert_uint_eq(carrier->inbox.memory_bytes, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     TCase *t;
@@ -656,6 +673,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_second_connect_fails_the_lane);
     tcase_add_test(t, another_first_packet_fails_the_lane);
     tcase_add_test(t, charges_are_held_until_they_are_consumed);
+    tcase_add_loop_test(t, memory_is_counted_with_what_surrounds_a_packet, 0, 2);
     return s;
 }
 

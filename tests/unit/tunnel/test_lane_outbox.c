@@ -85,6 +85,24 @@ START_TEST(a_packet_stays_until_all_of_it_has_been_sent)
 }
 END_TEST
 
+/* A process-wide budget must see what small packets really cost. */
+START_TEST(memory_is_counted_with_what_surrounds_a_packet)
+{
+    enum { N = 1000 };
+    for (unsigned i = 0; i < N; i++)
+        put(MQTT_V5, 0);
+    ck_assert_uint_gt(outbox.memory_bytes, N * sizeof(struct lane_outgoing) + outbox.bytes - 1);
+    lane_outbox_clear(&outbox);
+    ck_assert_uint_eq(outbox.memory_bytes, 0);
+    size_t len = put(MQTT_V5, 1000);
+    size_t memory_bytes = outbox.memory_bytes;
+    lane_outbox_sent(&outbox, len - 1);
+    ck_assert_uint_eq(outbox.memory_bytes, memory_bytes); /* it is there as a whole until all has been sent */
+    lane_outbox_sent(&outbox, 1);
+    ck_assert_uint_eq(outbox.memory_bytes, 0);
+}
+END_TEST
+
 START_TEST(clearing_leaves_nothing)
 {
     put(MQTT_V5, 1000);
@@ -105,6 +123,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, packets_go_in_the_order_in_which_they_came);
     tcase_add_test(t, a_packet_stays_until_all_of_it_has_been_sent);
+    tcase_add_test(t, memory_is_counted_with_what_surrounds_a_packet);
     tcase_add_test(t, clearing_leaves_nothing);
     return s;
 }
