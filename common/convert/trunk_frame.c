@@ -420,8 +420,3 @@ uint8_t *trunk_controls_write(uint8_t *dst, const struct trunk_controls *control
     dst = pb_put_small_field(dst, FIELD_DRAINING, controls->is_draining);
     return pb_put_bytes_field(dst, FIELD_ZSTD_FRAMES, controls->zstd_frames);
 }
-
-uint8_t *trunk_zstd_write_head(uint8_t *dst, size_t len)
-{
-    return pb_put_block_head(dst, FIELD_ZSTD_FRAMES, len);
-}

@@ -126,7 +126,5 @@ uint8_t *trunk_frame_write_close(uint8_t *dst, uint32_t lane, uint64_t sequence,
 
 /* The other fields of a message; to be put behind its frames. */
 uint8_t *trunk_controls_write(uint8_t *dst, const struct trunk_controls *controls);
-/* Only the head of zstd_frames: LEN bytes follow, and nothing behind them. */
-uint8_t *trunk_zstd_write_head(uint8_t *dst, size_t len);
 
 #endif

@@ -227,7 +227,6 @@ START_TEST(nothing_is_written_for_controls_that_are_not_there)
     uint8_t bytes[TRUNK_CONTROLS_MAX];
     assert_hex(bytes, trunk_controls_write(bytes, &none), "");
     assert_hex(bytes, trunk_controls_write(bytes, &empty_hello), "1A 00");
-    assert_hex(bytes, trunk_zstd_write_head(bytes, 16000), "3A 807D");
 }
 END_TEST
 
