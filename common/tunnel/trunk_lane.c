@@ -46,10 +46,10 @@ static int make_slot(struct trunk *t, uint32_t id)
         return 0;
     uint32_t n = t->n_slots ? t->n_slots * 2 : 64;
     n = n < id ? id : n;
-    struct trunk_lane **lanes = realloc(t->lanes, n * sizeof(*lanes));
+    struct trunk_lane **lanes = realloc(t->lanes, n * sizeof(struct trunk_lane *));
     if (!lanes)
         return err_errno(-ENOMEM, "lane");
-    memset(lanes + t->n_slots, 0, (n - t->n_slots) * sizeof(*lanes));
+    memset(lanes + t->n_slots, 0, (n - t->n_slots) * sizeof(struct trunk_lane *));
     t->lanes = lanes;
     t->n_slots = n;
     return 0;

@@ -208,8 +208,8 @@ static void receive_zipped(struct trunk *t, struct mqtt_bytes packed)
 {
     struct trunk_message m;
     struct mqtt_fault fault;
-    const uint8_t *bytes;
-    size_t n;
+    const uint8_t *bytes = NULL;
+    size_t n = 0;
     int r = 0;
     if (!t->unzip)
         r = trunk_unzip_new(t->options->zstd_window_log, TRUNK_MESSAGE_MAX, &t->unzip);
