@@ -83,8 +83,10 @@ struct trunk_link {
     uint64_t limit_bytes;
     uint64_t window_start_ms;    /* in which throughput is measured */
     uint64_t window_taken_bytes; /* at its start */
+    uint64_t full_ms;            /* when it was full last */
     uint64_t progress_ms;        /* when the peer last took something, or had taken all */
-    bool was_full;               /* in this window */
+    bool is_measuring;           /* the window is open */
+    bool is_awaited;             /* somebody waits because it is full */
 };
 
 struct trunk {
@@ -209,8 +211,8 @@ void trunk_link_sent(struct trunk_link *k, size_t bytes, uint64_t now_ms);
 /* False: more than was sent. */
 bool trunk_link_taken(struct trunk_link *k, uint64_t bytes, uint64_t now_ms);
 bool trunk_link_is_full(const struct trunk_link *k);
-/* Somebody waits because it is full. */
-void trunk_link_stalled(struct trunk_link *k);
+/* Somebody waits because it is full. True: nobody did before. */
+bool trunk_link_stalled(struct trunk_link *k, uint64_t now_ms);
 /* Something is under way, and nothing of it has been taken for longer than MS. */
 bool trunk_link_is_stuck(const struct trunk_link *k, uint64_t now_ms, uint64_t ms);
 

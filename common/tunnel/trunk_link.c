@@ -3,8 +3,8 @@
  *
  *   sent --> [ HTTP/2, sockets, the link ] --> taken by the peer
  *
- * Throughput shows only while the link is full; then it is what was taken in the window. Pure: no I/O, time comes from
- * outside. */
+ * Throughput shows only while the link is full: a window of measurement begins when somebody has to wait because of it,
+ * and is given up when nobody keeps it full until the window is over. Pure: no I/O, time comes from outside. */
 #include "trunk_internal.h"
 
 enum {
@@ -12,6 +12,7 @@ enum {
     LINK_LEAST = 64 * 1024, /* what a peer may leave unsaid, so less would wait for ever */
     LINK_MOST = 8 * 1024 * 1024,
     LINK_WINDOW_MS = 100,
+    LINK_PAUSE_MS = 25, /* sessions may need so long to fill it again */
 };
 
 static uint64_t under_way(const struct trunk_link *k)
@@ -21,7 +22,7 @@ static uint64_t under_way(const struct trunk_link *k)
 
 void trunk_link_init(struct trunk_link *k, uint64_t now_ms)
 {
-    *k = (struct trunk_link){.limit_bytes = LINK_FIRST_LIMIT, .window_start_ms = now_ms, .progress_ms = now_ms};
+    *k = (struct trunk_link){.limit_bytes = LINK_FIRST_LIMIT, .progress_ms = now_ms};
 }
 
 void trunk_link_sent(struct trunk_link *k, size_t bytes, uint64_t now_ms)
@@ -34,25 +35,27 @@ void trunk_link_sent(struct trunk_link *k, size_t bytes, uint64_t now_ms)
 static void measure(struct trunk_link *k, uint64_t now_ms)
 {
     uint64_t ms = now_ms - k->window_start_ms;
-    if (ms < LINK_WINDOW_MS)
-        return;
-    if (k->was_full) {
+    if (now_ms - k->full_ms > LINK_PAUSE_MS) {
+        k->is_measuring = false;
+    } else if (ms >= LINK_WINDOW_MS) {
         uint64_t per_second = (k->taken_bytes - k->window_taken_bytes) * 1000 / ms;
         uint64_t least = per_second > LINK_LEAST ? per_second : LINK_LEAST;
         k->limit_bytes = least < LINK_MOST ? least : LINK_MOST;
+        k->is_measuring = false;
     }
-    k->window_start_ms = now_ms;
-    k->window_taken_bytes = k->taken_bytes;
-    k->was_full = trunk_link_is_full(k);
 }
 
 bool trunk_link_taken(struct trunk_link *k, uint64_t bytes, uint64_t now_ms)
 {
     if (bytes > under_way(k))
         return false;
+    if (trunk_link_is_full(k))
+        k->full_ms = now_ms;
     k->taken_bytes += bytes;
     k->progress_ms = now_ms;
-    measure(k, now_ms);
+    if (k->is_measuring)
+        measure(k, now_ms);
+    k->is_awaited = k->is_awaited && trunk_link_is_full(k);
     return true;
 }
 
@@ -61,9 +64,17 @@ bool trunk_link_is_full(const struct trunk_link *k)
     return under_way(k) >= k->limit_bytes;
 }
 
-void trunk_link_stalled(struct trunk_link *k)
+bool trunk_link_stalled(struct trunk_link *k, uint64_t now_ms)
 {
-    k->was_full = true;
+    bool is_news = !k->is_awaited;
+    k->is_awaited = true;
+    k->full_ms = now_ms;
+    if (k->is_measuring)
+        return is_news;
+    k->is_measuring = true;
+    k->window_start_ms = now_ms;
+    k->window_taken_bytes = k->taken_bytes;
+    return is_news;
 }
 
 bool trunk_link_is_stuck(const struct trunk_link *k, uint64_t now_ms, uint64_t ms)

@@ -32,10 +32,8 @@ static void wait_for_link(struct trunk *t)
 {
     if (trunk_batch_is_backed_up(t))
         trunk_batch_wait(t);
-    if (trunk_link_is_full(&t->link)) {
-        trunk_link_stalled(&t->link);
+    if (trunk_link_is_full(&t->link) && trunk_link_stalled(&t->link, loop_now_ms(t->loop)))
         metric_add(&t->metrics->link_stalls, 1);
-    }
 }
 
 void trunk_lane_make_ready(struct trunk_lane *l)
