@@ -136,7 +136,7 @@ struct trunk {
     uint64_t received_ms; /* when the last message came */
     uint64_t ping;        /* of ours, not answered; 0: none */
     uint32_t rtt_us;
-    bool was_late; /* the loop itself has slept: judge the peer at the next tick */
+    bool was_late; /* the loop itself had slept at the last tick */
 
     struct trunk_zip *zip;
     struct trunk_unzip *unzip;

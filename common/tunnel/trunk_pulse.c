@@ -62,7 +62,7 @@ static void start_timer(struct trunk *t)
 }
 
 /* A loop that has slept (SIGSTOP, a suspended machine, a swapped-out process) finds its timers due before it has read
- * what came meanwhile. */
+ * what came meanwhile: the peer's silence begins anew. Once: a loop that is late each time must notice a dead peer. */
 static bool has_slept(struct trunk *t, uint64_t now_ms)
 {
     bool is_late = now_ms > t->pulse_timer.due_ms + period_ms(t);
@@ -75,7 +75,9 @@ static void check(struct trunk *t)
 {
     uint64_t now_ms = loop_now_ms(t->loop);
     uint64_t dead_after = t->options->dead_after_ms;
-    if (dead_after != 0 && !has_slept(t, now_ms)) {
+    if (has_slept(t, now_ms))
+        t->received_ms = t->link.progress_ms = now_ms;
+    if (dead_after != 0) {
         if (left_to_live(t, now_ms) == 0) {
             declare_dead(t, "the peer is silent");
             return;
