@@ -62,7 +62,8 @@ void trunk_fail(struct trunk *t, int status, const char *text)
 void trunk_end_if_drained(struct trunk *t)
 {
     static const char text[] = "draining";
-    if (!t->is_server || !t->is_draining || t->n_lanes > 0 || t->batch_len > 0 || trunk_is_over(t))
+    if (!t->is_server || !t->is_draining || t->due.is_draining || t->n_lanes > 0 || t->batch_len > 0 ||
+        trunk_is_over(t))
         return;
     give_up(t, RPC_UNAVAILABLE, text);
     rpc_stream_finish(t->stream, RPC_UNAVAILABLE, text);
@@ -257,7 +258,7 @@ void trunk_drain(struct trunk *t)
 {
     if (t->is_draining || trunk_is_over(t))
         return;
-    t->due.is_draining = true;
+    t->is_draining = t->due.is_draining = true;
     trunk_batch_control(t);
 }
 

@@ -24,7 +24,7 @@ enum {
 static bool has_controls(const struct trunk *t)
 {
     const struct trunk_controls *c = &t->due;
-    return c->ping || c->pong || c->has_hello || (c->is_draining && !t->is_draining);
+    return c->ping || c->pong || c->has_hello || c->is_draining;
 }
 
 static bool is_lingering(const struct trunk *t)
@@ -193,7 +193,6 @@ void trunk_batch_close(struct trunk *t)
     if (t->batch_len > 0)
         trunk_link_sent(&t->link, n, loop_now_ms(t->loop));
     metric_add(&t->metrics->frames_sent, t->batch_frames);
-    t->is_draining |= t->due.is_draining;
     t->due = (struct trunk_controls){.taken = 0};
     t->is_urgent = false;
     t->untold_bytes = 0;
