@@ -86,6 +86,8 @@ uint8_t *trunk_batch_room(struct trunk *t, size_t n)
 {
     if (t->batch_len + n > TRUNK_BATCH_BYTES)
         trunk_batch_close(t);
+    if (trunk_is_over(t))
+        return NULL; /* nothing takes away what is written any more */
     if (!t->batch)
         t->batch = rpc_message_new(ROOM);
     if (!t->batch) {

@@ -188,7 +188,7 @@ void trunk_lane_drop_unsent(struct trunk_lane *l);
 void trunk_batch_init(struct trunk *t);
 void trunk_batch_deinit(struct trunk *t);
 /* Room for N bytes (at most TRUNK_BATCH_BYTES) of one frame; to be followed by trunk_batch_add() with what was written.
- * NULL: memory is short, the trunk has failed. */
+ * NULL: the trunk is over, perhaps just now because memory is short. */
 uint8_t *trunk_batch_room(struct trunk *t, size_t n);
 void trunk_batch_add(struct trunk *t, const uint8_t *end);
 /* A control in t->due is to leave; frames need not be there. */

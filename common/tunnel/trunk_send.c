@@ -13,7 +13,7 @@
 
 static bool is_over(const struct trunk_lane *l)
 {
-    return !l->trunk || l->is_finishing || l->is_close_sent || l->is_ended || l->is_freed;
+    return !l->trunk || trunk_is_over(l->trunk) || l->is_finishing || l->is_close_sent || l->is_ended || l->is_freed;
 }
 
 /* The peer has closed and gives no credit any more: what cannot leave now never can. */
