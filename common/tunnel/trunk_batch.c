@@ -16,6 +16,9 @@ enum {
      * one; it is filled again from REFILL on. */
     QUEUE_BACKED_UP = 256 * 1024,
     QUEUE_REFILL = 128 * 1024,
+    /* What bypasses the link (credit, closes) is an answer to the peer. One that asks on and reads nothing ends here; a
+     * close with its text for each of 100,000 lanes stays below. */
+    QUEUE_MOST = 32 * 1024 * 1024,
     /* A message below this is copied into one of its own size, and the large one serves again. */
     COPY_BELOW = 4 * 1024,
     ROOM = TRUNK_BATCH_BYTES + TRUNK_CONTROLS_MAX,
@@ -188,6 +191,10 @@ void trunk_batch_close(struct trunk *t)
     t->due.taken = t->untold_bytes;
     if (trunk_is_over(t) || (t->batch_len == 0 && t->due.taken == 0 && !has_controls(t)))
         return;
+    if (rpc_stream_queued_bytes(t->stream) > QUEUE_MOST) {
+        trunk_fail(t, RPC_RESOURCE_EXHAUSTED, "the peer reads nothing of what is sent");
+        return;
+    }
     if (!send_batch(t, &n)) {
         trunk_fail(t, RPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
