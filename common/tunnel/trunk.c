@@ -184,6 +184,7 @@ static struct trunk *trunk_new(const struct trunk_params *params, struct mailbox
     t->refs = 1;
     list_init(&t->ready);
     list_init(&t->ending);
+    list_init(&t->leaving);
     trunk_link_init(&t->link, loop_now_ms(t->loop));
     trunk_batch_init(t);
     trunk_pulse_init(t);

@@ -48,7 +48,7 @@ struct trunk_lane {
     struct trunk *trunk; /* NULL: the trunk has gone */
     struct lane_inbox inbox;
     struct lane_outbox outbox;
-    struct list ready;      /* in trunk->ready: waits for its turn; or in trunk->ending: on_end is due */
+    struct list ready;      /* in trunk->ready: waits for its turn; or in ending or leaving: on_end is due */
     struct lane_join *join; /* a packet whose pieces come; NULL: none */
     uint64_t sent_sequence, received_sequence;
     int64_t send_window;    /* what the peer still takes; may be negative by one packet */
@@ -118,6 +118,7 @@ struct trunk {
     uint32_t first_free; /* no slot below this is free */
     struct list ready;   /* of struct trunk_lane: something to send, or to be told that it may */
     struct list ending;  /* likewise: on_end comes at the end of the turn */
+    struct list leaving; /* likewise: on_end comes behind a packet that is held */
 
     /* trunk_batch.c */
     struct rpc_message *batch; /* frames that have not left; NULL: no memory kept */

@@ -150,7 +150,7 @@ static void send_close(struct trunk_lane *l, uint32_t reason, const char *text)
 /* Nothing of L is on the stack but references. */
 static void pass_end(struct trunk_lane *l)
 {
-    l->is_end_due = false;
+    l->is_end_due = l->is_finished_due = false;
     if (l->is_ended || l->is_freed)
         return;
     l->is_ended = true;
@@ -192,13 +192,10 @@ void trunk_lane_fail(struct trunk_lane *l, enum lane_end why, const char *text)
 
 void trunk_pass_ends(struct trunk *t)
 {
-    struct list due;
-    list_init(&due);
-    while (!list_is_empty(&t->ending))
-        list_move_tail(&due, list_first(&t->ending));
-    while (!list_is_empty(&due)) {
-        struct trunk_lane *l = list_entry(list_first(&due), struct trunk_lane, ready);
-        list_move_tail(&t->ending, &l->ready); /* it stays there if a packet in front of the end is held */
+    struct list *first;
+    while ((first = list_first(&t->ending))) {
+        struct trunk_lane *l = list_entry(first, struct trunk_lane, ready);
+        list_move_tail(&t->leaving, &l->ready); /* from there it goes with its end; if a packet is held, later */
         trunk_lane_ref(l);
         lane_inbox_run(&l->inbox);
         trunk_lane_unref(l);
@@ -523,8 +520,10 @@ void trunk_forget_lanes(struct trunk *t)
     for (uint32_t i = 0; i < t->n_slots; i++)
         if (t->lanes[i])
             forget(t->lanes[i]);
-    while (!list_is_empty(&t->ending))
-        forget(list_entry(list_first(&t->ending), struct trunk_lane, ready));
+    list_splice_tail(&t->leaving, &t->ending);
+    struct list *first;
+    while ((first = list_first(&t->leaving)))
+        forget(list_entry(first, struct trunk_lane, ready));
 }
 
 void trunk_end_lanes(struct trunk *t, const char *text)
@@ -533,5 +532,6 @@ void trunk_end_lanes(struct trunk *t, const char *text)
     for (uint32_t i = 0; i < t->n_slots; i++)
         if (t->lanes[i])
             end_with_trunk(t->lanes[i], text);
+    trunk_pass_ends(t); /* of lanes that sessions have finished meanwhile */
     trunk_forget_lanes(t);
 }
