@@ -184,6 +184,8 @@ void trunk_lane_make_ready(struct trunk_lane *l);
 /* Let lanes that wait take turns, as far as the link allows. */
 void trunk_send_on(struct trunk *t);
 void trunk_lane_drop_unsent(struct trunk_lane *l);
+/* The peer has closed: what waits for credit is dropped, and whoever waits for it is told. */
+void trunk_lane_no_more_credit(struct trunk_lane *l);
 
 /* --- trunk_batch.c */
 void trunk_batch_init(struct trunk *t);

@@ -224,8 +224,7 @@ static void closed_by_client(struct trunk_lane *l, const struct trunk_frame *fra
         return;
     }
     l->is_finished_due = true;
-    if (l->outbox.bytes > 0 && l->send_window <= 0)
-        lane_outbox_clear(&l->outbox);
+    trunk_lane_no_more_credit(l);
     trunk_lane_send_close_if_due(l);
     lane_inbox_run(&l->inbox);
 }

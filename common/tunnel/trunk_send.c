@@ -108,6 +108,15 @@ void trunk_lane_drop_unsent(struct trunk_lane *l)
     list_del(&l->ready);
 }
 
+void trunk_lane_no_more_credit(struct trunk_lane *l)
+{
+    if (!is_deaf(l))
+        return;
+    lane_outbox_clear(&l->outbox);
+    if (l->is_blocked)
+        trunk_lane_make_ready(l);
+}
+
 /* --- In turns */
 
 /* The next part of the first packet that waits; false: the trunk has failed. */
@@ -151,7 +160,7 @@ static void take_turn(struct trunk_lane *l)
         return;
     }
     trunk_lane_send_close_if_due(l);
-    if (l->is_blocked && l->send_window > 0)
+    if (l->is_blocked && (l->send_window > 0 || is_deaf(l)))
         tell_writable(l);
 }
 

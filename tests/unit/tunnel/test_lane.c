@@ -186,6 +186,8 @@ END_TEST
 static void send_while_allowed(struct party *p, enum party_event event, const struct mqtt_packet *packet)
 {
     uint32_t *sent = p->arg;
+    if (p->n_finished > 0)
+        return; /* a lane whose peer has gone takes everything */
     while ((event == PARTY_WRITABLE || event == PARTY_OPEN) && lane_may_send(p->lane))
         ck_assert_int_eq(party_publish(p, MQTT_V311, (*sent)++, 1000), 0);
 }
