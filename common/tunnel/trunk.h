@@ -31,7 +31,7 @@ enum { TRUNK_ID_TEXT = 33 }; /* 32 hex digits and NUL */
     X(lanes_open, GAUGE, "lanes now")                                                                   \
     X(lanes_opened, COUNTER, "lanes opened")                                                            \
     X(lanes_failed, COUNTER, "lanes ended by a fault of the peer's: sequence, credit, frame or packet") \
-    X(lanes_refused, COUNTER, "lanes refused because of a limit")                                       \
+    X(lanes_refused, COUNTER, "lanes refused: a limit, draining, or an open out of sequence")           \
     X(frames_sent, COUNTER, "frames sent in trunks")                                                    \
     X(frames_received, COUNTER, "frames received in trunks")                                            \
     X(frames_ignored, COUNTER, "frames received for lanes that are not open, or already ended")         \

@@ -451,6 +451,7 @@ int trunk_open_lane(struct trunk *t, const struct trunk_lane_params *params, con
     return 0;
 }
 
+/* There is no lane to keep: above the limit no frame but open is answered, so the peer hears of it once. */
 static void refuse_open(struct trunk *t, uint32_t id, uint32_t reason, const char *text)
 {
     metric_add(&t->metrics->lanes_refused, 1);
@@ -461,15 +462,19 @@ static void refuse_open(struct trunk *t, uint32_t id, uint32_t reason, const cha
             t, trunk_frame_write_close(dst, id, 1, reason, (struct mqtt_bytes){(const uint8_t *)text, (uint32_t)len}));
 }
 
+/* It stays a lane until the peer has closed it too: what the peer has sent behind its open is ignored. */
+static void refuse_lane(struct trunk_lane *l, uint32_t reason, const char *text)
+{
+    metric_add(&l->trunk->metrics->lanes_refused, 1);
+    send_close(l, reason, text);
+    free_lane(&l->lane);
+}
+
 void trunk_receive_open(struct trunk *t, const struct trunk_frame *frame)
 {
     struct trunk_lane *l = NULL;
     if (frame->lane > t->options->max_lanes) {
         refuse_open(t, frame->lane, TRUNK_CLOSE_LIMIT, "no more lanes in this trunk");
-        return;
-    }
-    if (frame->sequence != 1) {
-        refuse_open(t, frame->lane, TRUNK_CLOSE_PROTOCOL, "an open that is not the first frame of its lane");
         return;
     }
     if (make_slot(t, frame->lane) == 0)
@@ -478,15 +483,13 @@ void trunk_receive_open(struct trunk *t, const struct trunk_frame *frame)
         refuse_open(t, frame->lane, TRUNK_CLOSE_LIMIT, "out of memory");
         return;
     }
-    l->received_sequence = 1;
-    if (!t->is_draining) {
+    l->received_sequence = frame->sequence;
+    if (frame->sequence != 1)
+        refuse_lane(l, TRUNK_CLOSE_PROTOCOL, "an open that is not the first frame of its lane");
+    else if (t->is_draining)
+        refuse_lane(l, TRUNK_CLOSE_UNAVAILABLE, "s-proxy is draining");
+    else
         t->cbs->on_lane(t, &l->lane, t->arg);
-        return;
-    }
-    /* It stays a lane until the peer has closed it too: what the peer has sent behind its open is ignored. */
-    metric_add(&t->metrics->lanes_refused, 1);
-    send_close(l, TRUNK_CLOSE_UNAVAILABLE, "s-proxy is draining");
-    free_lane(&l->lane);
 }
 
 /* --- The trunk ends */

@@ -170,11 +170,17 @@ static void receive_for_lane(struct trunk_lane *l, const struct trunk_frame *fra
 
 /* --- Frames of no lane */
 
+/* 0 is no lane; one above the limit was refused when it was opened. */
+static bool is_beyond_all(const struct trunk *t, uint32_t lane)
+{
+    return lane == 0 || (t->is_server && lane > t->options->max_lanes);
+}
+
 static void refuse_unknown(struct trunk *t, const struct trunk_frame *frame)
 {
     static const char text[] = "no such lane";
     metric_add(&t->metrics->frames_ignored, 1);
-    if (frame->lane == 0 || frame->kind == TRUNK_FRAME_CLOSE || frame->kind == TRUNK_FRAME_CREDIT)
+    if (is_beyond_all(t, frame->lane) || frame->kind == TRUNK_FRAME_CLOSE || frame->kind == TRUNK_FRAME_CREDIT)
         return;
     log_debug(&t->log, "%s for lane %u, which is not open", trunk_frame_kind_name(frame->kind), frame->lane);
     uint8_t *dst = trunk_batch_room(t, TRUNK_FRAME_OVERHEAD + sizeof(text));
