@@ -97,7 +97,7 @@ static void receive_piece(struct trunk_lane *l, const struct trunk_frame *frame)
 
 static void receive_credit(struct trunk_lane *l, uint64_t bytes)
 {
-    if (bytes > (uint64_t)(CREDIT_MAX - (l->send_window > 0 ? l->send_window : 0))) {
+    if (bytes > (uint64_t)(CREDIT_MAX - l->send_window)) {
         trunk_lane_fail(l, LANE_END_PROTOCOL, "more credit than there can be");
         return;
     }
