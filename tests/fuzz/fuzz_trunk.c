@@ -3,8 +3,8 @@
  *     input: one operation after the other --> messages for the trunk; calls of sessions; on_drain and the end of the
  * stream
  *
- * rpc is replaced by the functions below: what the trunk sends is read back by trunk_message_read() and counted, and
- * the stream drains when the input says so. Whatever happens: no memory is lost, each lane ends at most once and hears
+ * rpc is replaced by stream_double.h: what the trunk sends is read back by trunk_message_read() and counted, and the
+ * stream drains when the input says so. Whatever happens: no memory is lost, each lane ends at most once and hears
  * nothing afterwards, what is sent is well-formed. */
 #include <stdlib.h>
 #include <string.h>
@@ -14,142 +14,43 @@
 #include "log.h"
 #include "loop.h"
 #include "mailbox.h"
-#include "rpc_stream.h"
+#include "stream_double.h"
 #include "trunk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { LANES = 8, MESSAGE_ROOM = 64 * 1024, SEQUENCES = 16 };
+enum { LANES = 8, MESSAGE_ROOM = 64 * 1024, SEQUENCES = 16, BUFFERED_MOST = 1 << 30 };
 
-/* --- In place of rpc */
+/* --- The stream */
 
-struct rpc_message {
-    size_t len;
-    uint8_t bytes[];
-};
-
-struct rpc_stream {
-    const struct rpc_stream_cbs *cbs;
-    void *arg;
-    size_t queued_bytes, unsaid_bytes; /* unsaid: sent, and not "taken" by the input yet */
-    bool wants_drain, is_cancelled;
-};
-
-static struct rpc_stream stream;
 static struct mailbox *mailbox;
 static struct loop *loop;
+static size_t unsaid_bytes; /* sent, and not "taken" by the input yet */
 
-struct rpc_message *rpc_message_new(size_t n)
-{
-    struct rpc_message *m = malloc(sizeof(*m) + n);
-    m->len = n;
-    return m;
-}
-
-uint8_t *rpc_message_bytes(struct rpc_message *m)
-{
-    return m->bytes;
-}
-
-size_t rpc_message_length(const struct rpc_message *m)
-{
-    return m->len;
-}
-
-void rpc_message_set_length(struct rpc_message *m, size_t n)
-{
-    ensure(n <= m->len);
-    m->len = n;
-}
-
-struct rpc_message *rpc_message_free(struct rpc_message *m)
-{
-    free(m);
-    return NULL;
-}
-
-int rpc_stream_open(struct rpc_channel *ch, struct mailbox *box, const char *path, const struct rpc_metadata *metadata,
-                    unsigned n_metadata, const struct rpc_stream_cbs *cbs, void *arg, struct rpc_stream **ret_stream)
-{
-    stream = (struct rpc_stream){.cbs = cbs, .arg = arg};
-    *ret_stream = &stream;
-    return 0;
-}
-
-int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata, unsigned n_metadata,
-                      const struct rpc_stream_cbs *cbs, void *arg)
-{
-    *s = (struct rpc_stream){.cbs = cbs, .arg = arg};
-    return 0;
-}
-
-const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key)
-{
-    return "000102030405060708090a0b0c0d0e0f";
-}
-
-const char *rpc_stream_peer(const struct rpc_stream *s)
-{
-    return "ipv4:10.0.0.8:50122";
-}
-
-bool rpc_stream_is_loopback(const struct rpc_stream *s)
-{
-    return false;
-}
-
-struct mailbox *rpc_stream_mailbox(const struct rpc_stream *s)
-{
-    return mailbox;
-}
-
-void rpc_stream_send(struct rpc_stream *s, struct rpc_message *m)
+static void on_send(const uint8_t *bytes, size_t n)
 {
     struct trunk_message read;
     struct mqtt_fault fault;
-    ensure(!s->is_cancelled);
-    ensure(trunk_message_read(m->bytes, m->len, &read, &fault) == CONVERT_OK);
     struct trunk_frame frame;
+    ensure(!stream_double.is_over);
+    ensure(trunk_message_read(bytes, n, &read, &fault) == CONVERT_OK);
     while (trunk_message_next(&read, &frame))
         ensure(frame.kind != TRUNK_FRAME_BAD);
-    s->queued_bytes += m->len;
     if (read.n_frames > 0 || read.controls.zstd_frames.len > 0)
-        s->unsaid_bytes += m->len;
-    free(m);
-}
-
-size_t rpc_stream_queued_bytes(const struct rpc_stream *s)
-{
-    return s->queued_bytes;
-}
-
-void rpc_stream_set_low_mark(struct rpc_stream *s, size_t bytes)
-{
-}
-
-bool rpc_stream_wait_drain(struct rpc_stream *s)
-{
-    s->wants_drain = s->queued_bytes > 0;
-    return s->wants_drain;
-}
-
-void rpc_stream_cancel(struct rpc_stream *s, int status, const char *text)
-{
-    s->is_cancelled = true;
-}
-
-struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
-{
-    return NULL;
+        unsaid_bytes += n;
 }
 
 /* --- Sessions */
+
+/* What a session does inside its next callback. */
+enum reaction { NOTHING, FREE, FINISH, PUBLISH, FREE_OTHER, FINISH_OTHER, FREE_TRUNK, REACTIONS };
 
 struct session {
     struct lane *lane; /* NULL: none */
     struct gate_wait *wait;
     size_t owed;
-    bool has_ended, holds_next, frees_next;
+    bool has_ended, holds_next;
+    uint8_t reaction; /* enum reaction */
 };
 
 static struct session sessions[LANES];
@@ -164,15 +65,62 @@ static void release(struct session *s)
     *s = (struct session){.lane = NULL};
 }
 
+static void publish(struct session *s, uint8_t size)
+{
+    static const uint8_t zeros[256 * 256];
+    struct mqtt_packet packet = {.type = MQTT_PUBLISH, .version = MQTT_V5};
+    packet.publish.topic = (struct mqtt_bytes){(const uint8_t *)"b", 1};
+    packet.publish.payload = (struct mqtt_bytes){zeros, (uint32_t)size * 256};
+    lane_send(s->lane, &packet);
+    lane_may_send(s->lane);
+}
+
+static void free_trunk(void)
+{
+    trunk = trunk_free(trunk);
+    has_trunk_ended = true;
+}
+
+/* False: S is gone. */
+static bool react(struct session *s)
+{
+    struct session *other = &sessions[(s - sessions + 1) % LANES];
+    uint8_t reaction = s->reaction;
+    s->reaction = NOTHING;
+    switch ((enum reaction)reaction) {
+    case FREE:
+        release(s);
+        return false;
+    case FINISH:
+        lane_finish(s->lane, LANE_END_OK, "reaction");
+        break;
+    case PUBLISH:
+        publish(s, 20);
+        break;
+    case FREE_OTHER:
+        if (!other->wait) /* whoever waits may stand in a callback of its own */
+            release(other);
+        break;
+    case FINISH_OTHER:
+        if (other->lane)
+            lane_finish(other->lane, LANE_END_UNAVAILABLE, "reaction");
+        break;
+    case FREE_TRUNK:
+        free_trunk();
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
 static enum gate_answer on_packet(struct lane *l, const struct mqtt_packet *packet, void *arg)
 {
     struct session *s = arg;
     ensure(s->lane == l && !s->has_ended && !s->wait);
     s->owed += lane_packet_charge(l);
-    if (s->frees_next) {
-        release(s);
+    if (!react(s))
         return GATE_CLOSED;
-    }
     if (!s->holds_next)
         return GATE_PASS;
     s->holds_next = false;
@@ -182,27 +130,25 @@ static enum gate_answer on_packet(struct lane *l, const struct mqtt_packet *pack
 
 static void on_event(struct lane *l, void *arg)
 {
-    const struct session *s = arg;
+    struct session *s = arg;
     ensure(s->lane == l && !s->has_ended);
+    react(s);
 }
 
 static void on_finished(struct lane *l, void *arg)
 {
     struct session *s = arg;
-    on_event(l, arg);
-    if (s->frees_next)
-        release(s);
-    else
+    ensure(s->lane == l && !s->has_ended);
+    if (react(s))
         lane_finish(l, LANE_END_OK, "finished");
 }
 
 static void on_lane_end(struct lane *l, enum lane_end why, const char *text, void *arg)
 {
     struct session *s = arg;
-    on_event(l, arg);
+    ensure(s->lane == l && !s->has_ended);
     s->has_ended = true;
-    if (s->frees_next)
-        release(s);
+    react(s);
 }
 
 static const struct lane_cbs lane_cbs = {.on_packet = on_packet,
@@ -319,14 +265,9 @@ static void put_frame(struct cursor *c)
 static void deliver(const struct trunk_controls *controls)
 {
     end = trunk_controls_write(end, controls);
-    /* In memory of its own, so that nobody looks beyond it, or at it later. */
-    size_t n = (size_t)(end - message);
-    uint8_t *copy = malloc(n + 1);
-    memcpy(copy, message, n);
-    end = message;
     if (!has_trunk_ended)
-        stream.cbs->on_message(&stream, copy, n, stream.arg);
-    free(copy);
+        stream_double_deliver(message, (size_t)(end - message));
+    end = message;
 }
 
 static void deliver_controls(struct cursor *c)
@@ -335,8 +276,8 @@ static void deliver_controls(struct cursor *c)
     struct trunk_controls controls = {
         .is_draining = flags == 0x55, .ping = flags & 1 ? 7 : 0, .pong = flags & 2 ? 7 : 0};
     if (flags & 4) {
-        controls.taken = stream.unsaid_bytes;
-        stream.unsaid_bytes = 0;
+        controls.taken = unsaid_bytes;
+        unsaid_bytes = 0;
     }
     if (flags & 8)
         controls.zstd_frames = take_bytes(c);
@@ -350,18 +291,8 @@ static void open_lane(struct cursor *c)
     connect.connect = (struct mqtt_connect){.protocol_level = connect.version, .clean_start = true};
     const struct trunk_lane_params params = {.session_id = id, .connect = &connect};
     struct session *s = free_session();
-    if (s)
+    if (s && trunk)
         trunk_open_lane(trunk, &params, &lane_cbs, s, &s->lane);
-}
-
-static void publish(struct session *s, uint8_t size)
-{
-    static const uint8_t zeros[256 * 256];
-    struct mqtt_packet packet = {.type = MQTT_PUBLISH, .version = MQTT_V5};
-    packet.publish.topic = (struct mqtt_bytes){(const uint8_t *)"b", 1};
-    packet.publish.payload = (struct mqtt_bytes){zeros, (uint32_t)size * 256};
-    lane_send(s->lane, &packet);
-    lane_may_send(s->lane);
 }
 
 static void act(struct cursor *c)
@@ -370,6 +301,7 @@ static void act(struct cursor *c)
     struct session *s = &sessions[what % LANES];
     if (!s->lane)
         return;
+    ensure(lane_buffered_bytes(s->lane) < BUFFERED_MOST);
     switch (what / LANES % 8) {
     case 0:
         lane_finish(s->lane, take_u8(c) % (LANE_END_LOST + 1), "because");
@@ -397,7 +329,7 @@ static void act(struct cursor *c)
         lane_pause(s->lane, take_u8(c) & 1);
         break;
     default:
-        s->frees_next = true;
+        s->reaction = take_u8(c) % REACTIONS;
         break;
     }
 }
@@ -415,25 +347,16 @@ static void turn(void)
     loop_run(loop);
 }
 
-static void drain(void)
-{
-    stream.queued_bytes = 0;
-    if (stream.wants_drain && !has_trunk_ended) {
-        stream.wants_drain = false;
-        stream.cbs->on_drain(&stream, stream.arg);
-    }
-}
-
 static void end_stream(void)
 {
-    if (!has_trunk_ended)
-        stream.cbs->on_end(&stream, RPC_UNAVAILABLE, "gone", stream.arg);
+    if (!has_trunk_ended) /* which it does then */
+        stream_double.cbs->on_end(&stream_double, RPC_UNAVAILABLE, "gone", stream_double.arg);
 }
 
 static void run(struct cursor *c)
 {
     while (c->len > 0) {
-        switch (take_u8(c) % 8) {
+        switch (take_u8(c) % 9) {
         case 0:
         case 1:
             put_frame(c);
@@ -451,7 +374,13 @@ static void run(struct cursor *c)
             act(c);
             break;
         case 6:
-            drain();
+            if (!has_trunk_ended)
+                stream_double_drain();
+            break;
+        case 7:
+            if (take_u8(c) == 0 && trunk)
+                trunk_drain(trunk);
+            turn();
             break;
         default:
             turn();
@@ -460,18 +389,21 @@ static void run(struct cursor *c)
     }
 }
 
-static void start(bool is_server, bool is_greeted)
+static void start(uint8_t mode)
 {
-    static const struct trunk_options options = {
+    bool is_server = mode & 1, is_greeted = !(mode & 2), is_lingering = mode & 16;
+    static struct trunk_options options = {
         .software = "fuzz", .dead_after_ms = 0, .max_lanes = LANES, .zstd_level = 1, .zstd_window_log = 12};
     const struct trunk_params params = {
         .mailbox = mailbox, .options = &options, .metrics = &metrics, .cbs = &trunk_cbs};
+    options.linger_ms = is_lingering;
     memset(&metrics, 0, sizeof(metrics));
     memset(sequences, 0, sizeof(sequences));
     end = message;
+    unsaid_bytes = 0;
     has_trunk_ended = false;
     if (is_server)
-        trunk_accept(&stream, &params, &trunk);
+        trunk_accept(&stream_double, &params, &trunk);
     else
         trunk_open(NULL, &params, &trunk);
     if (is_greeted)
@@ -488,15 +420,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!loop) {
         log_set_filter("off");
         ensure(loop_new(&loop) == 0 && mailbox_new(loop, &mailbox) == 0);
+        stream_double_mailbox = mailbox;
+        stream_double_on_send = on_send;
     }
     struct cursor c = cursor_make(data, size);
     uint8_t mode = take_u8(&c);
-    start(mode & 1, !(mode & 2));
+    start(mode);
     run(&c);
     if (mode & 4)
         end_stream();
     if (mode & 8)
-        trunk = trunk_free(trunk);
+        free_trunk();
     for (unsigned i = 0; i < LANES; i++)
         release(&sessions[i]);
     turn();
