@@ -7,11 +7,10 @@
 #include "lane_fixture.h"
 #include "test_main.h"
 #include "trunk.h"
+#include "trunk_messages.h"
 #include "trunk_zip.h"
 
-enum { LANES = 4, MAX_LANES = 10, CLOSES = 20, MESSAGE_ROOM = 3 << 20 };
-
-enum { CLOSE_OK = 0, CLOSE_UNAVAILABLE = 1, CLOSE_LIMIT = 2, CLOSE_PROTOCOL = 3, CLOSE_LOST = 6 };
+enum { LANES = 4, MAX_LANES = 10, CLOSES = 20 };
 
 static struct rig rig;
 
@@ -119,61 +118,15 @@ static void raw_on_end(struct rpc_stream *s, int status, const char *text, void 
 
 static const struct rpc_stream_cbs raw_cbs = {.on_message = raw_on_message, .on_end = raw_on_end};
 
-/* What the next raw_send() sends. */
-static uint8_t out[MESSAGE_ROOM];
-static uint8_t *end = out;
-
+/* What has been put together. */
 static size_t raw_send(void)
 {
-    size_t n = (size_t)(end - out);
+    size_t n = (size_t)(message_end - message);
     struct rpc_message *m = rpc_message_new(n);
-    memcpy(rpc_message_bytes(m), out, n);
+    memcpy(rpc_message_bytes(m), message, n);
     rpc_stream_send(raw.stream, m);
-    end = out;
+    message_end = message;
     return n;
-}
-
-static void put_open(uint32_t lane, uint64_t sequence)
-{
-    static const uint8_t id[TRUNK_SESSION_ID_BYTES] = {0xab};
-    end = trunk_frame_write_open(end, lane, sequence, id);
-}
-
-static void put_packet(uint32_t lane, uint64_t sequence, const struct mqtt_packet *packet)
-{
-    struct packet_frame f;
-    packet_to_message_plan(&f, packet);
-    end = trunk_frame_write_packet(end, lane, sequence, &f);
-}
-
-static void put_publish(uint32_t lane, uint64_t sequence, uint32_t number, size_t n)
-{
-    static uint8_t payload[64 * 1024];
-    memset(payload, (uint8_t)number, n);
-    memcpy(payload, &number, 4);
-    struct mqtt_packet packet = {.type = MQTT_PUBLISH, .version = MQTT_V5};
-    packet.publish.topic = (struct mqtt_bytes){(const uint8_t *)"a/b", 3};
-    packet.publish.payload = (struct mqtt_bytes){payload, (uint32_t)n};
-    put_packet(lane, sequence, &packet);
-}
-
-static void put_close(uint32_t lane, uint64_t sequence, uint32_t reason)
-{
-    end = trunk_frame_write_close(end, lane, sequence, reason, (struct mqtt_bytes){0});
-}
-
-static void put_piece(uint32_t lane, uint64_t sequence, uint32_t total, const char *data)
-{
-    end = trunk_frame_write_piece(end, lane, sequence, total, total ? FRAME_MQTTV5 : 0,
-                                  (struct mqtt_bytes){(const uint8_t *)data, (uint32_t)strlen(data)});
-}
-
-static struct trunk_controls good_hello(void)
-{
-    return (struct trunk_controls){
-        .has_hello = true,
-        .hello = {.version = 1, .lane_window = 262144, .max_message_bytes = 1 << 20, .zstd_window_log = 20},
-    };
 }
 
 static void raw_open(void)
@@ -186,9 +139,8 @@ static void raw_open(void)
 /* The trunk is up, with N lanes that have sent CONNECT (sequence numbers 1 and 2). */
 static void connect_raw(unsigned n)
 {
-    struct trunk_controls hello = good_hello();
     raw_open();
-    end = trunk_controls_write(end, &hello);
+    put_controls(good_hello(0));
     raw_send();
     for (uint32_t i = 1; i <= n; i++) {
         put_open(i, 1);
@@ -205,7 +157,7 @@ static void setup(void)
     memset(&metrics, 0, sizeof(metrics));
     n_parties = n_ready = n_trunk_ends = 0;
     trunk_text[0] = '\0';
-    end = out;
+    message_end = message;
     trunk = NULL;
     options = (struct trunk_options){
         .software = "test", .dead_after_ms = 60000, .max_lanes = MAX_LANES, .zstd_window_log = 20};
@@ -313,7 +265,7 @@ END_TEST
 START_TEST(a_ping_is_answered)
 {
     connect_raw(0);
-    end = trunk_controls_write(end, &(struct trunk_controls){.ping = 4711});
+    put_controls((struct trunk_controls){.ping = 4711});
     raw_send();
     RIG_RUN_UNTIL(&rig, raw.pong == 4711);
 }
@@ -361,13 +313,33 @@ static void fault_second_connect(void)
 static void fault_no_body(void)
 {
     static const uint8_t frame[] = {0x0a, 4, 0x08, 1, 0x10, 3};
-    memcpy(end, frame, sizeof(frame));
-    end += sizeof(frame);
+    put_bytes(frame, sizeof(frame));
+}
+
+/* Of a type that nobody knows: field 15. */
+static void fault_unknown_body(void)
+{
+    static const uint8_t frame[] = {0x0a, 7, 0x08, 1, 0x10, 3, 0x7a, 1, 0};
+    put_bytes(frame, sizeof(frame));
+}
+
+/* A credit and a close. */
+static void fault_two_bodies(void)
+{
+    static const uint8_t frame[] = {0x0a, 8, 0x08, 1, 0x10, 3, 0x32, 0, 0x40, 1};
+    put_bytes(frame, sizeof(frame));
+}
+
+/* A close that is a number. */
+static void fault_wrong_wire_type(void)
+{
+    static const uint8_t frame[] = {0x0a, 6, 0x08, 1, 0x10, 3, 0x30, 1};
+    put_bytes(frame, sizeof(frame));
 }
 
 static void fault_credit(void)
 {
-    end = trunk_frame_write_credit(end, 1, (uint64_t)1 << 40);
+    put_credit(1, (uint64_t)1 << 40);
 }
 
 static void fault_piece_without_total(void)
@@ -408,6 +380,9 @@ static const struct {
     {fault_second_open, "an open of a lane that is open"},
     {fault_second_connect, "a second CONNECT"},
     {fault_no_body, "frame: carries nothing"},
+    {fault_unknown_body, "frame: carries nothing"},
+    {fault_two_bodies, "frame: carries two things at once"},
+    {fault_wrong_wire_type, "frame: not well-formed protobuf"},
     {fault_credit, "more credit than there can be"},
     {fault_piece_without_total, "a piece that does not fit the packet"},
     {fault_piece_too_long, "a piece that does not fit the packet"},
@@ -455,15 +430,17 @@ START_TEST(an_unknown_lane_is_refused_and_no_other_touched)
 {
     connect_raw(2);
     put_publish(7, 3, 0, 10);
-    put_close(8, 1, CLOSE_OK);                 /* no answer */
-    end = trunk_frame_write_credit(end, 9, 1); /* likewise */
-    put_publish(0, 1, 0, 10);                  /* 0 is no lane */
+    put_close(8, 1, CLOSE_OK); /* no answer */
+    put_credit(9, 1);          /* likewise */
+    put_publish(0, 1, 0, 10);  /* 0 is no lane */
     raw_send();
     check_other_lane(3);
     RIG_RUN_UNTIL(&rig, raw.n_closes == 1);
     ck_assert_uint_eq(raw.closes[0].lane, 7);
     ck_assert_uint_eq(raw.closes[0].reason, CLOSE_PROTOCOL);
+    ck_assert_str_eq(raw.closes[0].text, "no such lane");
     ck_assert_int_eq(metric_get(&metrics.frames_ignored), 4);
+    ck_assert_int_eq(metric_get(&metrics.lanes_failed), 0);
 }
 END_TEST
 
@@ -500,24 +477,23 @@ END_TEST
 
 static void fault_garbage(void)
 {
-    memset(end, 0xff, 20);
-    end += 20;
+    memset(message_end, 0xff, 20);
+    message_end += 20;
 }
 
 static void fault_second_hello(void)
 {
-    struct trunk_controls hello = good_hello();
-    end = trunk_controls_write(end, &hello);
+    put_controls(good_hello(0));
 }
 
 static void fault_taken(void)
 {
-    end = trunk_controls_write(end, &(struct trunk_controls){.taken = 1 << 20});
+    put_controls((struct trunk_controls){.taken = 1 << 20});
 }
 
 static void fault_zstd(void)
 {
-    end = trunk_controls_write(end, &(struct trunk_controls){.zstd_frames = {(const uint8_t *)"no zstd at all", 14}});
+    put_controls((struct trunk_controls){.zstd_frames = {(const uint8_t *)"no zstd at all", 14}});
 }
 
 static void fault_both(void)
@@ -542,7 +518,7 @@ static void fault_bomb(void)
     int64_t n = trunk_zip_pack(zip, zeros, BYTES, packed);
     ck_assert_int_gt(n, 0);
     ck_assert_int_lt(n, MESSAGE_ROOM / 2);
-    end = trunk_controls_write(end, &(struct trunk_controls){.zstd_frames = {packed, (uint32_t)n}});
+    put_controls((struct trunk_controls){.zstd_frames = {packed, (uint32_t)n}});
     trunk_zip_free(zip);
     free(zeros);
     free(packed);
@@ -580,14 +556,14 @@ START_TEST(a_trunk_begins_with_hello)
     static const char *const texts[] = {"the first message is no hello", "hello without version",
                                         "hello with an impossible lane_window",
                                         "hello with too small a max_message_bytes"};
-    struct trunk_controls hello = good_hello();
+    struct trunk_controls hello = good_hello(0);
     hello.has_hello = _i != 0;
     hello.ping = _i == 0;
     hello.hello.version = _i != 1;
     hello.hello.lane_window = _i == 2 ? 100 : 262144;
     hello.hello.max_message_bytes = _i == 3 ? 100 : 1 << 20;
     raw_open();
-    end = trunk_controls_write(end, &hello);
+    put_controls(hello);
     raw_send();
     check_trunk_fault(RPC_INVALID_ARGUMENT, texts[_i]);
     ck_assert_uint_eq(n_ready, 0);
@@ -620,22 +596,53 @@ END_TEST
 /* It says that it lives, and takes nothing. */
 static void answer_forever(struct loop_timer *timer)
 {
-    end = trunk_controls_write(end, &(struct trunk_controls){.ping = 1});
+    put_controls((struct trunk_controls){.ping = 1});
     raw_send();
     loop_timer_start(timer, 20);
+}
+
+static void check_nothing_taken(unsigned n_lanes)
+{
+    static const char text[] = "the peer takes nothing of what is sent";
+    struct loop_timer timer;
+    loop_timer_init(&timer, rig.loop, answer_forever);
+    loop_timer_start(&timer, 1);
+    RIG_RUN_UNTIL(&rig, n_trunk_ends == 1);
+    loop_timer_stop(&timer);
+    ck_assert_str_eq(trunk_text, text);
+    ck_assert_int_eq(metric_get(&metrics.trunks_dead), 1);
+    for (unsigned i = 0; i < n_lanes; i++) {
+        ck_assert_int_eq(parties[i].why, LANE_END_LOST);
+        ck_assert_str_eq(parties[i].text, text);
+    }
+    rpc_stream_resume(raw.stream);
+    RIG_RUN_UNTIL(&rig, raw.n_ends == 1);
+    ck_assert_int_eq(raw.status, RPC_UNAVAILABLE);
+    ck_assert_str_eq(raw.text, text);
 }
 
 START_TEST(a_peer_that_takes_nothing_is_dead)
 {
     options.dead_after_ms = 100;
     connect_raw(1);
-    struct loop_timer timer;
-    loop_timer_init(&timer, rig.loop, answer_forever);
-    loop_timer_start(&timer, 1);
     party_publish(&parties[0], MQTT_V5, 0, 1000);
-    RIG_RUN_UNTIL(&rig, n_trunk_ends == 1);
-    loop_timer_stop(&timer);
-    ck_assert_str_eq(trunk_text, "the peer takes nothing of what is sent");
+    check_nothing_taken(1);
+}
+END_TEST
+
+/* What is for it fills its own lane; what comes from it goes on. */
+START_TEST(a_peer_that_never_reads_is_dead_and_costs_a_bound)
+{
+    uint32_t n = 0;
+    options.dead_after_ms = 200;
+    connect_raw(2);
+    rpc_stream_pause(raw.stream);
+    for (; lane_may_send(parties[0].lane); n++)
+        party_publish(&parties[0], MQTT_V5, n, 3000);
+    ck_assert_uint_le(n * 3000, LANE_WINDOW_BYTES + 3000);
+    ck_assert_uint_eq(lane_buffered_bytes(parties[1].lane), 0);
+    check_other_lane(3);
+    check_nothing_taken(2);
 }
 END_TEST
 
@@ -644,7 +651,7 @@ START_TEST(a_peer_that_says_nothing_taken_gets_no_more_than_a_bound)
 {
     connect_raw(1);
     for (uint32_t i = 0; i < 40; i++) {
-        end = trunk_frame_write_credit(end, 1, 1 << 20);
+        put_credit(1, 1 << 20);
         raw_send();
     }
     RIG_RUN_UNTIL(&rig, lane_may_send(parties[0].lane));
@@ -679,6 +686,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_silent_peer_is_dead);
     tcase_add_test(t, a_peer_without_hello_is_dead);
     tcase_add_test(t, a_peer_that_takes_nothing_is_dead);
+    tcase_add_test(t, a_peer_that_never_reads_is_dead_and_costs_a_bound);
     tcase_add_test(t, a_peer_that_says_nothing_taken_gets_no_more_than_a_bound);
     return s;
 }
