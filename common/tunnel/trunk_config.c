@@ -63,7 +63,7 @@ const struct config_row trunk_option_rows[TRUNK_OPTION_ROWS] = {
      .default_text = "auto",
      .argument = "auto|none|zstd[:LEVEL]",
      .parse = trunk_config_parse_compression,
-     .help = "compression of trunks; auto is zstd except where the peer is this machine; none on one side is none in "
+     .help = "compression of trunks; auto is zstd except over loopback and Unix sockets; none on one side is none in "
              "both directions; LEVEL is 1 (fast) to 19 (small), 2 unless given"},
     {.name = "trunk-compression-window",
      .kind = CONFIG_CUSTOM,
@@ -85,7 +85,8 @@ const struct config_row trunk_option_rows[TRUNK_OPTION_ROWS] = {
      CONFIG_FIELD(struct trunk_config, dead_after_ms),
      .default_text = "3s",
      .max = 3600000,
-     .help = "a peer from which nothing at all has come for so long is lost, with its sessions; 0 = never"},
+     .help = "a peer from which nothing at all has come for so long is lost, with its sessions; 0 = only when HTTP/2's "
+             "keep-alive says so (15s)"},
 };
 
 struct trunk_options trunk_options_from_config(const struct trunk_config *config, const char *software,
