@@ -35,6 +35,8 @@ struct loop_signal_handle {
     void *arg;
 };
 
+static _Thread_local struct loop *current;
+
 /* --- Deferred work */
 
 void loop_task_init(struct loop_task *t, loop_task_fn *fn)
@@ -63,19 +65,29 @@ void loop_task_cancel(struct loop_task *t)
     list_del(&t->link);
 }
 
-/* What the tasks defer anew belongs to the next turn, so that a task which always has more to do starves nobody. */
-static void loop_run_deferred(struct loop *loop)
+/* What a mail says to a session and what the session then says to its socket are of one turn, so there is no system
+ * call between them. A task which always has more to do starves nobody: the rest is for the next turn. */
+enum { LOOP_ROUNDS = 4 };
+
+static void loop_run_round(struct loop *loop)
 {
     struct list batch;
     list_init(&batch);
     list_splice_tail(&batch, &loop->deferred);
-    uv_idle_stop(&loop->idle);
     struct list *first;
     while ((first = list_first(&batch)) != NULL) {
         struct loop_task *t = list_entry(first, struct loop_task, link);
         list_del(first);
         t->fn(t); /* T may be gone from here on */
     }
+}
+
+static void loop_run_deferred(struct loop *loop)
+{
+    for (int i = 0; i < LOOP_ROUNDS && !list_is_empty(&loop->deferred); i++)
+        loop_run_round(loop);
+    if (list_is_empty(&loop->deferred))
+        uv_idle_stop(&loop->idle);
 }
 
 static void loop_on_prepare(uv_prepare_t *prepare)
@@ -156,6 +168,55 @@ void loop_timer_stop(struct loop_timer *t)
 bool loop_timer_is_started(const struct loop_timer *t)
 {
     return t->heap_index != 0;
+}
+
+/* --- Descriptors of others */
+
+struct loop_watch {
+    uv_poll_t uv;
+    loop_watch_fn *fn;
+    void *arg;
+};
+
+static void loop_on_readable(uv_poll_t *uv, int status, int events)
+{
+    struct loop_watch *w = uv->data;
+    w->fn(w->arg);
+}
+
+static void loop_on_watch_closed(uv_handle_t *uv)
+{
+    free(uv->data);
+}
+
+int loop_watch_new(struct loop *loop, int fd, loop_watch_fn *fn, void *arg, struct loop_watch **ret_watch)
+{
+    struct loop_watch *w = malloc(sizeof(*w));
+    if (!w)
+        return err_errno(-ENOMEM, "watch descriptor %d", fd);
+    int r = uv_poll_init(&loop->uv, &w->uv, fd);
+    if (r < 0) {
+        free(w);
+        return err_errno(r, "watch descriptor %d", fd);
+    }
+    w->fn = fn;
+    w->arg = arg;
+    w->uv.data = w;
+    r = uv_poll_start(&w->uv, UV_READABLE, loop_on_readable);
+    if (r < 0) {
+        loop_watch_free(w);
+        return err_errno(r, "watch descriptor %d", fd);
+    }
+    uv_unref((uv_handle_t *)&w->uv);
+    *ret_watch = w;
+    return 0;
+}
+
+struct loop_watch *loop_watch_free(struct loop_watch *w)
+{
+    if (w)
+        uv_close((uv_handle_t *)&w->uv, loop_on_watch_closed);
+    return NULL;
 }
 
 /* --- Signals */
@@ -268,11 +329,19 @@ struct loop *loop_free(struct loop *loop)
 void loop_run(struct loop *loop)
 {
     assert(!loop->is_running);
+    struct loop *outer = current;
+    current = loop;
     loop->is_running = true;
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     /* Stopped in the middle of a turn: what it has put off still belongs to it. */
     loop_run_deferred(loop);
     loop->is_running = false;
+    current = outer;
+}
+
+struct loop *loop_current(void)
+{
+    return current;
 }
 
 void loop_stop(struct loop *loop)

@@ -23,6 +23,8 @@ struct loop *loop_free(struct loop *loop);
 void loop_run(struct loop *loop);
 /* Returns from loop_run() after this turn. */
 void loop_stop(struct loop *loop);
+/* The loop that runs on this thread; NULL: none does. */
+struct loop *loop_current(void);
 /* Start of this turn, monotonic milliseconds. */
 uint64_t loop_now_ms(const struct loop *loop);
 /* For `net` and tests/support only: uv.h appears nowhere else. */
@@ -44,8 +46,9 @@ void loop_timer_start(struct loop_timer *t, uint64_t delay_ms);
 void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_is_started(const struct loop_timer *t);
 
-/* --- Work at the end of the turn. Deferring what is already deferred does nothing. A task may defer itself again: it
- * then runs in the next turn, which comes at once. */
+/* --- Work at the end of the turn. Deferring what is already deferred does nothing. A task may defer itself or others:
+ * they run in the same turn, behind all that was deferred before; after some rounds of this the next turn comes first,
+ * and at once. */
 struct loop_task;
 typedef void loop_task_fn(struct loop_task *task);
 struct loop_task {
@@ -55,6 +58,13 @@ struct loop_task {
 void loop_task_init(struct loop_task *t, loop_task_fn *fn);
 void loop_defer(struct loop *loop, struct loop_task *t);
 void loop_task_cancel(struct loop_task *t);
+
+/* --- A descriptor that a library polls with (its epoll set): FN runs in each turn in which FD is readable. FD stays
+ * the caller's. Owned by the caller, freed with loop_watch_free(), before FD is closed. */
+struct loop_watch;
+typedef void loop_watch_fn(void *arg);
+int loop_watch_new(struct loop *loop, int fd, loop_watch_fn *fn, void *arg, struct loop_watch **ret_watch);
+struct loop_watch *loop_watch_free(struct loop_watch *w);
 
 /* --- Signals: FN runs on the loop, not in the signal handler. One handler per signal number and loop. */
 typedef void loop_signal_fn(int signum, void *arg);

@@ -17,8 +17,9 @@ enum { MAILBOX_MAILS_PER_TURN = 1024 };
 struct mailbox {
     struct loop *loop;
     uv_async_t wake_up;
-    struct mail *batch; /* taken and not run yet; loop thread only */
-    struct {            /* only under the lock */
+    struct loop_task turn; /* the wake-up of posts from the loop's own thread: without a system call */
+    struct mail *batch;    /* taken and not run yet; loop thread only */
+    struct {               /* only under the lock */
         pthread_mutex_t lock;
         struct mail *first;
         struct mail **end; /* where the next mail goes */
@@ -48,15 +49,24 @@ static bool mailbox_run_one(struct mailbox *m)
     return true;
 }
 
-static void mailbox_on_wake_up(uv_async_t *wake_up)
+static void mailbox_run(struct mailbox *m)
 {
-    struct mailbox *m = wake_up->data;
     for (int i = 0; i < MAILBOX_MAILS_PER_TURN; i++) {
         if (!mailbox_run_one(m))
             return;
     }
-    if (!uv_is_closing((uv_handle_t *)wake_up))
-        uv_async_send(wake_up);
+    if (!uv_is_closing((uv_handle_t *)&m->wake_up))
+        loop_defer(m->loop, &m->turn);
+}
+
+static void mailbox_on_wake_up(uv_async_t *wake_up)
+{
+    mailbox_run(wake_up->data);
+}
+
+static void mailbox_on_turn(struct loop_task *turn)
+{
+    mailbox_run(container_of(turn, struct mailbox, turn));
 }
 
 int mailbox_new(struct loop *loop, struct mailbox **ret_mailbox)
@@ -70,6 +80,7 @@ int mailbox_new(struct loop *loop, struct mailbox **ret_mailbox)
         return err_errno(r, "mailbox");
     }
     m->loop = loop;
+    loop_task_init(&m->turn, mailbox_on_turn);
     m->wake_up.data = m;
     pthread_mutex_init(&m->_shared.lock, NULL);
     m->_shared.end = &m->_shared.first;
@@ -91,6 +102,7 @@ struct mailbox *mailbox_free(struct mailbox *m)
         return NULL;
     while (mailbox_run_one(m))
         ;
+    loop_task_cancel(&m->turn);
     uv_close((uv_handle_t *)&m->wake_up, mailbox_on_closed);
     return NULL;
 }
@@ -108,7 +120,9 @@ void mailbox_post(struct mailbox *m, struct mail *mail)
     *m->_shared.end = mail;
     m->_shared.end = &mail->next;
     /* Still under the lock: once it is open the loop thread may run this mail and, with it, free the mailbox. */
-    if (was_empty)
+    if (was_empty && loop_current() == m->loop)
+        loop_defer(m->loop, &m->turn);
+    else if (was_empty)
         uv_async_send(&m->wake_up);
     pthread_mutex_unlock(&m->_shared.lock);
 }

@@ -220,7 +220,7 @@ START_TEST(work_deferred_by_a_timer_runs_before_the_loop_waits_again)
 }
 END_TEST
 
-START_TEST(a_task_that_defers_itself_runs_in_the_next_turn_at_once)
+START_TEST(a_task_that_defers_itself_runs_again_at_once)
 {
     struct letter_timer never = {0};
     struct letter_task a = {.repeats = 2, .stops = &never.timer}, b = {0};
@@ -229,6 +229,31 @@ START_TEST(a_task_that_defers_itself_runs_in_the_next_turn_at_once)
     letter_task_defer(&b, 'b');
     loop_run(loop);
     ck_assert_str_eq(trace, "abaa");
+}
+END_TEST
+
+static void on_endless_task(struct loop_task *task)
+{
+    loop_defer(loop, task);
+}
+
+static struct loop_task endless;
+
+static void on_end_of_endless(struct loop_timer *timer)
+{
+    trace_add('t');
+    loop_task_cancel(&endless);
+}
+
+START_TEST(a_task_that_defers_itself_for_ever_leaves_room_for_timers)
+{
+    struct loop_timer timer;
+    loop_task_init(&endless, on_endless_task);
+    loop_timer_init(&timer, loop, on_end_of_endless);
+    loop_timer_start(&timer, 1);
+    loop_defer(loop, &endless);
+    loop_run(loop);
+    ck_assert_str_eq(trace, "t");
 }
 END_TEST
 
@@ -280,6 +305,70 @@ START_TEST(a_loop_runs_again_after_it_was_stopped)
     loop_stop(loop); /* and one that comes too late does no harm */
 }
 END_TEST
+
+/* --- Descriptors of others */
+
+struct pipe_reader {
+    struct loop_watch *watch;
+    int fds[2];
+};
+
+static void on_pipe_readable(void *arg)
+{
+    struct pipe_reader *p = arg;
+    char letter;
+    ck_assert_int_eq(read(p->fds[0], &letter, 1), 1);
+    trace_add(letter);
+    if (letter == 'c')
+        p->watch = loop_watch_free(p->watch);
+}
+
+/* The timer keeps the loop: a watch does not. */
+START_TEST(a_watched_descriptor_is_told_of_as_long_as_it_is_readable)
+{
+    struct pipe_reader p;
+    struct letter_timer end = {0};
+    ck_assert_int_eq(pipe(p.fds), 0);
+    ck_assert_int_eq(loop_watch_new(loop, p.fds[0], on_pipe_readable, &p, &p.watch), 0);
+    ck_assert_int_eq(write(p.fds[1], "abcd", 4), 4);
+    letter_timer_start(&end, 't', 20);
+    loop_run(loop);
+    ck_assert_str_eq(trace, "abct");
+    close(p.fds[0]);
+    close(p.fds[1]);
+}
+END_TEST
+
+START_TEST(what_cannot_be_watched_is_an_error)
+{
+    struct loop_watch *watch;
+    ck_assert_int_lt(loop_watch_new(loop, 1000000, on_pipe_readable, NULL, &watch), 0);
+    loop_run(loop);
+}
+END_TEST
+
+/* --- Which loop */
+
+static struct loop *seen;
+
+static void on_look(struct loop_task *task)
+{
+    seen = loop_current();
+}
+
+START_TEST(the_loop_that_runs_is_known_on_its_thread_while_it_runs)
+{
+    struct loop_task look;
+    loop_task_init(&look, on_look);
+    loop_defer(loop, &look);
+    ck_assert_ptr_null(loop_current());
+    loop_run(loop);
+    ck_assert_ptr_eq(seen, loop);
+    ck_assert_ptr_null(loop_current());
+}
+END_TEST
+
+/* --- Signals */
 
 static void on_signal(int signum, void *arg)
 {
@@ -345,8 +434,12 @@ static Suite *loop_suite(void)
     tcase_add_test(tc, ten_thousand_timers_all_run);
     tcase_add_test(tc, deferred_work_runs_in_order_and_once);
     tcase_add_test(tc, work_deferred_by_a_timer_runs_before_the_loop_waits_again);
-    tcase_add_test(tc, a_task_that_defers_itself_runs_in_the_next_turn_at_once);
+    tcase_add_test(tc, a_task_that_defers_itself_runs_again_at_once);
+    tcase_add_test(tc, a_task_that_defers_itself_for_ever_leaves_room_for_timers);
     tcase_add_test(tc, cancelled_work_does_not_run);
+    tcase_add_test(tc, a_watched_descriptor_is_told_of_as_long_as_it_is_readable);
+    tcase_add_test(tc, what_cannot_be_watched_is_an_error);
+    tcase_add_test(tc, the_loop_that_runs_is_known_on_its_thread_while_it_runs);
     tcase_add_test(tc, a_stopped_loop_still_runs_what_the_turn_deferred);
     tcase_add_test(tc, a_loop_runs_again_after_it_was_stopped);
     tcase_add_test(tc, signals_run_on_the_loop);

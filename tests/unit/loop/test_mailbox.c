@@ -169,6 +169,36 @@ START_TEST(endless_mail_leaves_room_for_timers)
 }
 END_TEST
 
+struct answered_mail {
+    struct mail mail, answer;
+    struct loop_timer *stops;
+};
+
+static void on_answer(struct mail *mail)
+{
+    struct answered_mail *m = list_entry(mail, struct answered_mail, answer);
+    loop_timer_stop(m->stops);
+    loop_stop(loop);
+}
+
+static void on_question(struct mail *mail)
+{
+    mailbox_post(mailbox, &((struct answered_mail *)mail)->answer);
+}
+
+/* A loop that waited before it looked would wait an hour. */
+START_TEST(mail_to_oneself_is_read_before_the_loop_waits)
+{
+    struct loop_timer never;
+    struct answered_mail m = {.mail.fn = on_question, .answer.fn = on_answer, .stops = &never};
+    loop_timer_init(&never, loop, on_timer);
+    loop_timer_start(&never, 3600 * 1000);
+    mailbox_post(mailbox, &m.mail);
+    loop_run(loop);
+    ck_assert(!loop_timer_is_started(&never));
+}
+END_TEST
+
 static void on_count(struct mail *mail)
 {
     n_missing--;
@@ -210,6 +240,7 @@ static Suite *mailbox_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, mail_of_each_thread_arrives_whole_and_in_order);
     tcase_add_test(tc, a_mail_travels_between_two_loops);
+    tcase_add_test(tc, mail_to_oneself_is_read_before_the_loop_waits);
     tcase_add_test(tc, endless_mail_leaves_room_for_timers);
     tcase_add_test(tc, unread_mail_is_run_before_the_mailbox_goes);
     tcase_add_test(tc, a_mail_may_free_its_mailbox);
