@@ -14,6 +14,7 @@
 #include "list.h"
 #include "mailbox.h"
 #include "rpc_op.h"
+#include "rpc_poll.h"
 #include "rpc_stream_internal.h"
 
 struct rpc_channel {
@@ -68,6 +69,7 @@ static void watch_arm(struct rpc_channel_watch *w)
     rpc_op_expose(&w->op);
     grpc_channel_watch_connectivity_state(ch->channel, w->seen, gpr_inf_future(GPR_CLOCK_MONOTONIC),
                                           rpc_cq_queue(ch->cq), &w->op);
+    rpc_poll_touch();
 }
 
 static void watch_done(struct rpc_op *op, bool is_ok)
@@ -193,6 +195,7 @@ struct rpc_channel *rpc_channel_close(struct rpc_channel *ch)
         return NULL;
     watch_stop(ch);
     grpc_channel_destroy(ch->channel); /* the tag of a watch comes back */
+    rpc_poll_touch();
     free(ch->target);
     free(ch);
     return NULL;
@@ -201,6 +204,7 @@ struct rpc_channel *rpc_channel_close(struct rpc_channel *ch)
 void rpc_channel_connect(struct rpc_channel *ch)
 {
     grpc_channel_check_connectivity_state(ch->channel, 1);
+    rpc_poll_touch();
 }
 
 const char *rpc_channel_target(const struct rpc_channel *ch)

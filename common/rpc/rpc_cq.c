@@ -1,6 +1,7 @@
 /* See rpc_cq.h. */
 #include "rpc_cq.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -17,10 +18,12 @@
 #include "err.h"
 #include "log.h"
 #include "rpc_op.h"
+#include "rpc_poll.h"
 
 struct rpc_cq {
     grpc_completion_queue *queue;
     pthread_t thread;
+    bool has_thread;
 };
 
 /* libgrpc reads into chunks of 8 and 64 KiB that come and go: by its defaults glibc gives the memory back and faults it
@@ -63,16 +66,70 @@ static void log_line_of_grpc(gpr_log_func_args *line)
                      line->message);
 }
 
+/* Signals are for the loops: all threads that libgrpc and we make leave them alone. */
+static void block_signals(sigset_t *ret_before)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, ret_before);
+}
+
+/* --- Polling */
+
+/* False: the queue is shut down, and nothing comes any more. */
+static bool poll_until(struct rpc_cq *cq, gpr_timespec deadline)
+{
+    grpc_event event = grpc_completion_queue_next(cq->queue, deadline, NULL);
+    if (event.type == GRPC_OP_COMPLETE)
+        rpc_op_complete(event.tag, event.success != 0);
+    return event.type != GRPC_QUEUE_SHUTDOWN;
+}
+
 static void *run(void *arg)
 {
-    const struct rpc_cq *cq = arg;
-    for (;;) {
-        grpc_event event = grpc_completion_queue_next(cq->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-        if (event.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
-        rpc_op_complete(event.tag, event.success != 0);
-    }
+    while (poll_until(arg, gpr_inf_future(GPR_CLOCK_MONOTONIC)))
+        ;
+    return NULL;
 }
+
+static int start_thread(struct rpc_cq *cq)
+{
+    sigset_t before;
+    block_signals(&before);
+    int error = pthread_create(&cq->thread, NULL, run, cq);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return err_errno(-error, "thread of the completion queue");
+    pthread_setname_np(cq->thread, "rpc_cq");
+    cq->has_thread = true;
+    return 0;
+}
+
+int rpc_cq_poll(struct rpc_cq *cq, struct loop *loop)
+{
+    assert(!cq->has_thread);
+    if (loop && rpc_poll_start(loop, cq->queue) == 0)
+        return 0;
+    if (loop)
+        log_debug(NULL, "a thread polls for libgrpc: %s", err_text());
+    return start_thread(cq);
+}
+
+void rpc_cq_leave(struct rpc_cq *cq)
+{
+    rpc_poll_stop();
+}
+
+bool rpc_cq_help(struct rpc_cq *cq)
+{
+    static const unsigned step_ms = 10;
+    if (cq->has_thread || (rpc_poll_is_started() && !rpc_poll_here()))
+        return false;
+    poll_until(cq, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(step_ms, GPR_TIMESPAN)));
+    return true;
+}
+
+/* --- Life */
 
 int rpc_cq_start(struct rpc_cq **ret_cq)
 {
@@ -80,23 +137,11 @@ int rpc_cq_start(struct rpc_cq **ret_cq)
     if (!cq)
         return err_errno(-ENOMEM, "completion queue");
     tune_malloc();
-    gpr_set_log_function(log_line_of_grpc);
-    /* Signals are for the loops: all threads that libgrpc and we make from here on leave them alone. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    grpc_init();
+    sigset_t before;
+    block_signals(&before);
+    rpc_poll_init_grpc(log_line_of_grpc);
     cq->queue = grpc_completion_queue_create_for_next(NULL);
-    int error = pthread_create(&cq->thread, NULL, run, cq);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error) {
-        grpc_completion_queue_shutdown(cq->queue);
-        grpc_completion_queue_destroy(cq->queue);
-        grpc_shutdown();
-        free(cq);
-        return err_errno(-error, "thread of the completion queue");
-    }
-    pthread_setname_np(cq->thread, "rpc_cq");
     *ret_cq = cq;
     return 0;
 }
@@ -178,9 +223,13 @@ struct rpc_cq *rpc_cq_stop(struct rpc_cq *cq)
 {
     if (!cq)
         return NULL;
-    /* The thread ends when every tag has come back: those of streams that were freed are on their way. */
+    assert(!rpc_poll_is_started());
+    /* This ends when every tag has come back: those of streams that were freed are on their way. */
     grpc_completion_queue_shutdown(cq->queue);
-    pthread_join(cq->thread, NULL);
+    if (cq->has_thread)
+        pthread_join(cq->thread, NULL);
+    else
+        run(cq);
     grpc_completion_queue_destroy(cq->queue);
     shut_down_grpc();
     free(cq);

@@ -5,6 +5,8 @@
 
 #include <grpc/support/alloc.h>
 
+#include "rpc_poll.h"
+
 /* libgrpc carries a tag from thread to thread by atomics that ThreadSanitizer, which sees only our code, knows nothing
  * of. */
 #ifdef __SANITIZE_THREAD__
@@ -65,5 +67,6 @@ void rpc_op_refuse(grpc_call *call, int status, const char *text)
     ops[1].data.send_status_from_server.status_details = &details;
     ops[2].data.recv_close_on_server.cancelled = &r->cancelled;
     rpc_op_start(&r->op, call, ops, 3);
+    rpc_poll_touch();
     grpc_slice_unref(details);
 }

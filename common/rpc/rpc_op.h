@@ -1,7 +1,7 @@
-/* One batch in flight. Its address is the tag that libgrpc hands back on the completion-queue thread; it is embedded in
+/* One batch in flight. Its address is the tag that libgrpc hands back on the thread that polls; it is embedded in
  * the object that it works for (stream, request slot, server) and that object stays until the tag has come back.
  *
- *   any thread: rpc_op_start() --> libgrpc --> rpc_cq thread: rpc_op_complete() --> op->done(op, is_ok)
+ *   rpc_op_start() --> libgrpc --> the thread that polls: rpc_op_complete() --> op->done(op, is_ok)
  *
  * Internal to rpc, like everything that names a grpc_ type. */
 #ifndef RPC_OP_H
@@ -15,7 +15,7 @@
 struct rpc_cq;
 struct rpc_op;
 
-/* On the completion-queue thread. IS_OK is libgrpc's `success`; what it says differs from operation to operation. */
+/* On the thread that polls. IS_OK is libgrpc's `success`; what it says differs from operation to operation. */
 typedef void rpc_op_fn(struct rpc_op *op, bool is_ok);
 
 struct rpc_op {
@@ -23,6 +23,9 @@ struct rpc_op {
 };
 
 grpc_completion_queue *rpc_cq_queue(const struct rpc_cq *cq);
+/* Whoever waits for a tag calls this until it has come. False: another thread polls. True: this one has, for some ms.
+ */
+bool rpc_cq_help(struct rpc_cq *cq);
 /* From now on what libgrpc has to complain of on this thread goes into TEXT, not into the log; NULL: into the log
  * again. libgrpc gives no reason but its log line when it cannot listen. */
 void rpc_cq_capture_errors(char *text, size_t size);

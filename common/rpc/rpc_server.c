@@ -15,6 +15,7 @@
 #include "err.h"
 #include "list.h"
 #include "mailbox.h"
+#include "rpc_poll.h"
 #include "rpc_stream_internal.h"
 
 enum {
@@ -137,6 +138,7 @@ static void request_start(struct request *r)
     }
     assert(error == GRPC_CALL_OK);
     (void)error;
+    rpc_poll_touch();
 }
 
 static void request_done(struct rpc_op *op, bool is_ok)
@@ -294,6 +296,25 @@ void rpc_server_drain(struct rpc_server *s)
     s->drained_op.done = drained;
     rpc_op_expose(&s->drained_op);
     grpc_server_shutdown_and_notify(s->server, rpc_cq_queue(s->cq), &s->drained_op);
+    rpc_poll_touch();
+}
+
+static bool has_outstanding(struct rpc_server *s)
+{
+    pthread_mutex_lock(&s->shared.mutex);
+    bool has = s->shared.n_outstanding > 0;
+    pthread_mutex_unlock(&s->shared.mutex);
+    return has;
+}
+
+static void wait_for_outstanding(struct rpc_server *s)
+{
+    while (has_outstanding(s) && rpc_cq_help(s->cq))
+        ;
+    pthread_mutex_lock(&s->shared.mutex);
+    while (s->shared.n_outstanding > 0)
+        pthread_cond_wait(&s->shared.changed, &s->shared.mutex);
+    pthread_mutex_unlock(&s->shared.mutex);
 }
 
 struct rpc_server *rpc_server_close(struct rpc_server *s)
@@ -303,10 +324,8 @@ struct rpc_server *rpc_server_close(struct rpc_server *s)
     s->is_closed = true;
     rpc_server_drain(s);
     grpc_server_cancel_all_calls(s->server);
-    pthread_mutex_lock(&s->shared.mutex);
-    while (s->shared.n_outstanding > 0)
-        pthread_cond_wait(&s->shared.changed, &s->shared.mutex);
-    pthread_mutex_unlock(&s->shared.mutex);
+    rpc_poll_touch();
+    wait_for_outstanding(s);
     grpc_server_destroy(s->server);
     server_unref(s);
     return NULL;

@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include "list.h"
+#include "rpc_poll.h"
 #include "rpc_stream_internal.h"
 
 enum { DEFAULT_LOW_MARK = 64 * 1024 };
@@ -75,6 +76,8 @@ static struct rpc_stream *stream_new(grpc_call *call, struct mailbox *mailbox)
     atomic_init(&s->refs, 1);
     s->status_text = grpc_empty_slice();
     s->mail.fn = read_mail;
+    s->send_mail.fn = rpc_stream_send_here;
+    s->receive_mail.fn = rpc_stream_receive_here;
     s->headers.kind = RPC_ITEM_HEADERS;
     s->half_close.kind = RPC_ITEM_HALF_CLOSE;
     s->end.kind = RPC_ITEM_END;
@@ -165,8 +168,10 @@ struct rpc_stream *rpc_stream_free(struct rpc_stream *s)
     pthread_mutex_unlock(&s->shared.mutex);
 
     rpc_queue_clear(&dropped);
-    if (!is_over && s->call)
+    if (!is_over && s->call) {
         grpc_call_cancel(s->call, NULL);
+        rpc_poll_touch();
+    }
     rpc_stream_unref(s);
     return NULL;
 }
@@ -305,6 +310,7 @@ void rpc_stream_cancel(struct rpc_stream *s, int status, const char *text)
     s->loop.cancel_text = rpc_metadata_clean_copy(text);
     grpc_call_cancel_with_status(s->call, (grpc_status_code)status, s->loop.cancel_text ? s->loop.cancel_text : "",
                                  NULL);
+    rpc_poll_touch();
 }
 
 /* --- What is known of the peer */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "loop.h"
 #include "mailbox.h"
 #include "rpc_metadata.h"
 #include "rpc_op.h"
@@ -69,6 +70,9 @@ struct rpc_stream {
     } loop;
 
     struct mail mail;
+    struct mail send_mail, receive_mail; /* to the thread that polls: start the operation there */
+    struct loop_task again;              /* on the loop that polls, between two receives */
+    bool is_again_new;
     struct rpc_item headers, half_close, end;
 
     /* Of the operation of that name, between its start and its end. */
@@ -130,6 +134,7 @@ static inline void rpc_stream_unlock(struct rpc_stream *s)
 /* --- rpc_stream_send.c */
 
 rpc_op_fn rpc_stream_send_done;
+mail_fn rpc_stream_send_here, rpc_stream_receive_here;
 /* Server: end with STATUS behind what is queued. Takes TEXT (NULL: none). */
 void rpc_stream_send_status(struct rpc_stream *s, int status, char *text);
 /* Under the mutex: everything not yet started is given up. The caller clears the result without the mutex. */

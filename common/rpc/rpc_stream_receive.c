@@ -5,6 +5,7 @@
  * One receive is in flight at most; is_receiving, changed under the mutex only, says who may start the next one. */
 
 #include "list.h"
+#include "rpc_poll.h"
 #include "rpc_stream_internal.h"
 
 /* Above this the peer waits until the loop has caught up. HTTP/2 holds what it sends meanwhile. */
@@ -26,6 +27,7 @@ static void start_receive(struct rpc_stream *s)
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
     op.data.recv_message.recv_message = &s->received;
     rpc_op_start(&s->receive_op, s->call, &op, 1);
+    rpc_poll_touch();
 }
 
 static bool wants_receive(const struct rpc_stream_shared *sh)
@@ -42,6 +44,34 @@ static void check_end(struct rpc_stream *s)
     sh->is_end_queued = true;
     rpc_queue_push(&sh->inbox, &s->end);
     rpc_stream_post(s);
+}
+
+/* Under the mutex, which it gives back, by whoever may start the next receive and holds its reference. */
+static void unlock_and_receive(struct rpc_stream *s)
+{
+    bool is_again = wants_receive(&s->shared);
+    s->shared.is_receiving = is_again;
+    check_end(s);
+    rpc_stream_unlock(s);
+    if (is_again)
+        start_receive(s);
+    else
+        rpc_stream_unref(s);
+}
+
+/* libgrpc tells the peer at once that there is room again, which takes as long as a small message. On a loop that is
+ * done when what has just come has been passed on and has left: a turn later. */
+static void on_again(struct loop_task *task)
+{
+    struct rpc_stream *s = container_of(task, struct rpc_stream, again);
+    struct loop *loop = rpc_poll_here();
+    if (s->is_again_new && loop) {
+        s->is_again_new = false;
+        loop_defer(loop, &s->again);
+        return;
+    }
+    rpc_stream_lock(s);
+    unlock_and_receive(s);
 }
 
 static void receive_done(struct rpc_op *op, bool is_ok)
@@ -62,14 +92,15 @@ static void receive_done(struct rpc_op *op, bool is_ok)
             rpc_stream_post(s);
         }
     }
-    bool is_again = wants_receive(sh);
-    sh->is_receiving = is_again;
-    check_end(s);
+    struct loop *loop = rpc_poll_here();
+    if (!loop) {
+        unlock_and_receive(s);
+        return;
+    }
     rpc_stream_unlock(s);
-    if (is_again)
-        start_receive(s);
-    else
-        rpc_stream_unref(s);
+    s->is_again_new = true;
+    loop_task_init(&s->again, on_again);
+    loop_defer(loop, &s->again);
 }
 
 void rpc_stream_read_on(struct rpc_stream *s, size_t bytes)
@@ -83,7 +114,13 @@ void rpc_stream_read_on(struct rpc_stream *s, size_t bytes)
     if (!is_due)
         return;
     rpc_stream_ref(s);
-    start_receive(s);
+    if (!rpc_poll_post(&s->receive_mail))
+        start_receive(s);
+}
+
+void rpc_stream_receive_here(struct mail *mail)
+{
+    start_receive(container_of(mail, struct rpc_stream, receive_mail));
 }
 
 /* --- Beginning and end */

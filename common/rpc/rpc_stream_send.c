@@ -1,5 +1,5 @@
-/* Sending: at most one operation of a stream is in flight, started by the loop when none was, else by the completion of
- * the one before it.
+/* Sending: at most one operation of a stream is in flight, started for the owner when none was, else by the completion
+ * of the one before it.
  *
  *   rpc_stream_send() --> outbox --> send_op --> send_done --> the next one, or the end, or nothing
  *
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "list.h"
+#include "rpc_poll.h"
 #include "rpc_stream_internal.h"
 
 struct outgoing {
@@ -34,7 +35,7 @@ static bool take_outgoing(struct rpc_stream_shared *sh, struct outgoing *ret)
 /* As long as messages carry the hint libgrpc collects 64 KiB of a stream before it writes; in a flood over many
  * streams, whose queues never run empty, that is seconds of work before the first byte leaves. One DATA frame's worth
  * costs no more. */
-enum { HINTED_MAX = 16000 };
+enum { HINTED_MAX = 64000 };
 
 static uint32_t write_flags(struct rpc_stream *s, bool has_more)
 {
@@ -77,6 +78,7 @@ static void start_end(struct rpc_stream *s)
 
 static void start_outgoing(struct rpc_stream *s, const struct outgoing *out)
 {
+    rpc_poll_send_begins();
     if (out->message)
         start_message(s, out);
     else
@@ -101,6 +103,7 @@ void rpc_stream_send_done(struct rpc_op *op, bool is_ok)
     struct rpc_stream *s = container_of(op, struct rpc_stream, send_op);
     struct outgoing out;
     struct rpc_queue dropped = {NULL, NULL};
+    rpc_poll_send_ends();
     struct rpc_stream_shared *sh = rpc_stream_lock(s);
     s->queued_bytes -= s->sending_bytes;
     if (!is_ok)
@@ -129,18 +132,36 @@ struct rpc_queue rpc_stream_break_send(struct rpc_stream *s)
 
 /* --- From the owner */
 
+/* Whoever calls this has set is_sending, and holds a reference for the operation. */
+static void start_next(struct rpc_stream *s)
+{
+    struct outgoing out;
+    struct rpc_stream_shared *sh = rpc_stream_lock(s);
+    bool is_due = take_outgoing(sh, &out);
+    sh->is_sending = is_due;
+    rpc_stream_unlock(s);
+    if (is_due)
+        start_outgoing(s, &out);
+    else
+        rpc_stream_unref(s);
+}
+
+void rpc_stream_send_here(struct mail *mail)
+{
+    start_next(container_of(mail, struct rpc_stream, send_mail));
+}
+
 /* Under the mutex, which it gives back: start what is due, unless something is in flight already. */
 static void unlock_and_start(struct rpc_stream *s)
 {
-    struct outgoing out;
-    bool is_due = !s->shared.is_sending && take_outgoing(&s->shared, &out);
-    if (is_due)
-        s->shared.is_sending = true;
+    bool is_mine = !s->shared.is_sending;
+    s->shared.is_sending = true;
     rpc_stream_unlock(s);
-    if (!is_due)
+    if (!is_mine)
         return;
     rpc_stream_ref(s);
-    start_outgoing(s, &out);
+    if (!rpc_poll_post(&s->send_mail))
+        start_next(s);
 }
 
 void rpc_stream_send(struct rpc_stream *s, struct rpc_message *m)

@@ -130,6 +130,7 @@ void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, un
     ck_assert_int_eq(rpc_cq_start(&r->cq), 0);
     ck_assert_int_eq(loop_new(&r->loop), 0);
     ck_assert_int_eq(mailbox_new(r->loop, &r->mailbox), 0);
+    ck_assert_int_eq(rpc_cq_poll(r->cq, getenv(RIG_THREAD) ? NULL : r->loop), 0);
     loop_timer_init(&r->guard, r->loop, on_guard);
     r->ends = calloc(n_ends + 1, sizeof(*r->ends));
     for (unsigned i = 0; i < n_ends; i++)
@@ -158,6 +159,7 @@ void rig_deinit(struct rig *r)
     rpc_channel_close(r->channel);
     rpc_server_close(r->server);
     mailbox_free(r->mailbox);
+    rpc_cq_leave(r->cq);
     loop_run(r->loop);
     rpc_cq_stop(r->cq);
     loop_free(r->loop);

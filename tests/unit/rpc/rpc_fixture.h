@@ -18,7 +18,9 @@
 #include "rpc_server.h"
 #include "rpc_stream.h"
 
-#define RIG_PATH "/test.Service/Talk"
+/* The name of an environment variable: if it is there a thread polls for libgrpc, else the rig's loop does. */
+#define RIG_THREAD "TEST_RPC_THREAD"
+#define RIG_PATH   "/test.Service/Talk"
 
 enum { RIG_MAX_MESSAGE = 1024 * 1024 };
 
