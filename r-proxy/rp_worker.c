@@ -9,6 +9,7 @@
 #include "err.h"
 #include "log.h"
 #include "mailbox.h"
+#include "rpc_cq.h"
 #include "rp_client.h"
 #include "rp_session.h"
 #include "rp_trunk_set.h"
@@ -82,6 +83,8 @@ static int rp_worker_init(struct worker *worker, void *arg)
     list_init(&w->sessions);
     byte_budget_loop_init(&w->budget, rproxy_budget(program), &rp_client_budget_calls, RP_STALL_MS);
     int r = rp_worker_add_metrics(w);
+    if (r >= 0 && worker->index == 0)
+        r = rpc_cq_poll(rproxy_cq(program), w->loop);
     if (r >= 0)
         r = rp_worker_open_trunks(w);
     if (r < 0) {
@@ -107,6 +110,8 @@ static void rp_worker_deinit(struct worker *worker, void *arg)
         rp_session_kill(list_entry(it, struct rp_session, link));
     loop_timer_stop(&w->tick);
     w->trunks = rp_trunk_set_free(w->trunks);
+    if (worker->index == 0)
+        rpc_cq_leave(rproxy_cq(w->program));
     rp_worker_remove_metrics(w);
     free(w);
 }

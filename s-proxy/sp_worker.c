@@ -1,4 +1,5 @@
 /* A worker of s-proxy (sp_worker.h). */
+#include "rpc_cq.h"
 #include "sp_worker.h"
 
 #include <errno.h>
@@ -61,6 +62,8 @@ static int sp_worker_init(struct worker *worker, void *arg)
                                 (unsigned)w->options->upstream.count);
     if (r >= 0)
         r = sp_worker_add_metrics(w);
+    if (r >= 0 && worker->index == 0)
+        r = rpc_cq_poll(sproxy_cq(program), w->loop);
     if (r < 0) {
         sp_worker_remove_metrics(w);
         sp_broker_pick_deinit(&w->brokers);
@@ -83,6 +86,8 @@ static void sp_worker_deinit(struct worker *worker, void *arg)
     list_for_each_safe (it, tmp, &w->trunks)
         sp_trunk_kill(list_entry(it, struct sp_trunk, link));
     loop_timer_stop(&w->tick);
+    if (worker->index == 0)
+        rpc_cq_leave(sproxy_cq(w->program));
     sp_worker_remove_metrics(w);
     sp_broker_pick_deinit(&w->brokers);
     free(w);

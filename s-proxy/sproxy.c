@@ -48,6 +48,11 @@ struct sproxy {
     _Atomic unsigned busy_workers; /* while draining */
 };
 
+struct rpc_cq *sproxy_cq(const struct sproxy *s)
+{
+    return s->cq;
+}
+
 const struct sp_options *sproxy_options(const struct sproxy *s)
 {
     return s->options;

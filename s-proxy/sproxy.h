@@ -9,6 +9,7 @@
 struct byte_budget;
 struct metrics_registry;
 struct sp_options;
+struct rpc_cq;
 struct sproxy;
 struct trunk_options;
 
@@ -16,6 +17,7 @@ struct trunk_options;
 extern const struct program_calls sproxy_calls;
 
 /* For workers; any thread. */
+struct rpc_cq *sproxy_cq(const struct sproxy *s);
 const struct sp_options *sproxy_options(const struct sproxy *s);
 struct byte_budget *sproxy_budget(struct sproxy *s);
 struct metrics_registry *sproxy_metrics(const struct sproxy *s);

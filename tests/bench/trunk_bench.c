@@ -263,6 +263,7 @@ static void start_side(loop_timer_fn *on_tick)
     check(loop_new(&side.loop), "loop");
     check(mailbox_new(side.loop, &side.mailbox), "mailbox");
     check(rpc_cq_start(&side.cq), "gRPC");
+    check(rpc_cq_poll(side.cq, side.loop), "gRPC");
     loop_timer_init(&side.tick, side.loop, on_tick);
     loop_timer_start(&side.tick, TICK_MS);
 }

@@ -300,6 +300,7 @@ static void setup(void)
     memset(&trunk_metrics, 0, sizeof(trunk_metrics));
     ck_assert_int_eq(rpc_cq_start(&cq), 0);
     ck_assert_int_eq(loop_new(&loop), 0);
+    ck_assert_int_eq(rpc_cq_poll(cq, loop), 0);
     ck_assert_int_eq(mailbox_new(loop, &mailbox), 0);
     for (unsigned i = 0; i < CLIENTS; i++)
         list_init(&clients[i].place.link);
@@ -316,6 +317,7 @@ static void teardown(void)
     for (unsigned i = 0; i < SERVERS; i++)
         server_close(&servers[i]);
     mailbox_free(mailbox);
+    rpc_cq_leave(cq);
     loop_support_to_end(loop);
     rpc_cq_stop(cq);
     loop_free(loop);

@@ -38,6 +38,13 @@ struct sproxy {
 };
 static struct sproxy program;
 
+static struct rpc_cq *cq;
+
+struct rpc_cq *sproxy_cq(const struct sproxy *s)
+{
+    return cq;
+}
+
 const struct sp_options *sproxy_options(const struct sproxy *s)
 {
     return &s->options;
@@ -84,7 +91,6 @@ struct session {
     enum lane_end why;
 };
 
-static struct rpc_cq *cq;
 static struct rpc_server *server;
 static struct worker_pool *pool;
 static struct loop *loop;
@@ -275,8 +281,8 @@ static void setup(void)
     memset(&late, 0, sizeof(late));
     broker = -1;
     sem_init(&answered, 0, 0);
-    start_program(listen_somewhere());
     ck_assert_int_eq(rpc_cq_start(&cq), 0);
+    start_program(listen_somewhere());
     const struct rpc_server_params params = {
         .listen = (const char *const[]){"127.0.0.1:0"}, .n_listen = 1, .max_message_bytes = 4 * 1024 * 1024};
     const struct rpc_server_method method = {
