@@ -73,7 +73,8 @@ static unsigned sp_trunk_count(const struct worker *w)
     return atomic_load_explicit(&sp->n_trunks, memory_order_relaxed);
 }
 
-/* On the completion-queue thread, which alone counts up: what it has given to a worker counts before it arrives. */
+/* On the thread that polls for libgrpc, which alone counts up: what it has given to a worker counts before it arrives.
+ */
 struct mailbox *sp_trunk_gate_pick(void *arg)
 {
     struct worker_pool *pool = arg;

@@ -1,6 +1,6 @@
 /* A worker of s-proxy (sp_worker.h). */
-#include "rpc_cq.h"
 #include "sp_worker.h"
+#include "rpc_cq.h"
 
 #include <errno.h>
 #include <stdlib.h>

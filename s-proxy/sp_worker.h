@@ -45,8 +45,9 @@ struct sp_worker {
     const struct sp_options *options;
     struct sp_broker_pick brokers;
     struct list sessions;
-    struct list trunks;        /* of struct sp_trunk */
-    _Atomic unsigned n_trunks; /* that were given to this worker and have not ended; counted up by the cq thread */
+    struct list trunks; /* of struct sp_trunk */
+    _Atomic unsigned
+        n_trunks; /* that were given to this worker and have not ended; counted up by the thread that polls */
     struct byte_budget_loop budget;
     struct loop_timer tick;
     struct sp_metrics metrics;

@@ -80,7 +80,7 @@ uint64_t sproxy_next_number(struct sproxy *s)
 
 /* --- Streams */
 
-/* On the completion-queue thread. */
+/* On the thread that polls for libgrpc. */
 static struct mailbox *sproxy_pick(void *arg)
 {
     struct sproxy *s = arg;

@@ -34,7 +34,7 @@ static int milliseconds(uint32_t ms)
 
 /* --- Watching the connection
  *
- *   loop: watch_arm() --> libgrpc: the state is another one --> rpc_cq thread: watch_done() --> mail --> loop:
+ *   loop: watch_arm() --> libgrpc: the state is another one --> the thread that polls: watch_done() --> mail --> loop:
  * watch_read() --> watch_arm()
  *
  * The watch is in one place at a time; the lock is about who frees it when the channel is closed meanwhile. */

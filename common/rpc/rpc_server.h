@@ -24,7 +24,7 @@ struct rpc_server_params {
 /* A method served as bidirectional stream. */
 struct rpc_server_method {
     const char *path; /* "/mqtt.MqttRelayService/StreamMqttMessages" */
-    /* A new stream: choose the mailbox of the loop that will own it. On the completion-queue thread, must not block;
+    /* A new stream: choose the mailbox of the loop that will own it. On the thread that polls, must not block;
      * NULL refuses it with UNAVAILABLE. */
     struct mailbox *(*pick)(void *arg);
     /* The stream is on its loop (loop thread): call rpc_stream_accept() now, or refuse it with rpc_stream_finish() and
@@ -40,7 +40,7 @@ int rpc_server_open(struct rpc_cq *cq, const struct rpc_server_params *params, c
 uint16_t rpc_server_port(const struct rpc_server *s, unsigned index);
 /* Stop accepting connections and streams (GOAWAY); streams that exist go on. Any thread. */
 void rpc_server_drain(struct rpc_server *s);
-/* Cancel streams that are left, wait until libgrpc has let go, free. Blocking (milliseconds); not on the cq thread.
+/* Cancel streams that are left, wait until libgrpc has let go, free. Blocking (milliseconds). Any thread.
  * All streams' owners must have freed them or be able to on their loops. NULL is fine. */
 struct rpc_server *rpc_server_close(struct rpc_server *s);
 

@@ -1,6 +1,6 @@
 /* One bidirectional stream, the same for both sides, seen from the loop that owns it.
  *
- *   loop thread                                   | completion-queue thread
+ *   loop thread                                   | the thread that polls (rpc_cq.h), often the same
  *   rpc_stream_send() --> [ queue under a mutex ] --> one SEND_MESSAGE at a time; the buffer hint if more is queued
  *   on_message()      <-- [ mailbox ] <------------ RECV_MESSAGE, re-armed at once unless paused or too much is unread
  *

@@ -116,8 +116,8 @@ struct rpc_stream {
 void rpc_stream_ref(struct rpc_stream *s);
 void rpc_stream_unref(struct rpc_stream *s);
 
-/* Server, completion-queue thread: a stream of CALL, with the METADATA of its request (moved). NULL if memory is short;
- * CALL and METADATA are the caller's then. */
+/* Server, on the thread that polls: a stream of CALL, with the METADATA of its request (moved). NULL if memory is
+ * short; CALL and METADATA are the caller's then. */
 struct rpc_stream *rpc_stream_incoming(grpc_call *call, grpc_metadata_array *metadata, struct mailbox *mailbox);
 
 static inline struct rpc_stream_shared *rpc_stream_lock(struct rpc_stream *s)

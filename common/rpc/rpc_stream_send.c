@@ -35,7 +35,7 @@ static bool take_outgoing(struct rpc_stream_shared *sh, struct outgoing *ret)
 /* As long as messages carry the hint libgrpc collects 64 KiB of a stream before it writes; in a flood over many
  * streams, whose queues never run empty, that is seconds of work before the first byte leaves. One DATA frame's worth
  * costs no more. */
-enum { HINTED_MAX = 64000 };
+enum { HINTED_MAX = 16000 };
 
 static uint32_t write_flags(struct rpc_stream *s, bool has_more)
 {

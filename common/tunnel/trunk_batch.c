@@ -12,7 +12,7 @@
 #include "trunk_internal.h"
 
 enum {
-    /* Whole messages may queue in the stream up to BACKED_UP, so that the completion-queue thread always has a next
+    /* Whole messages may queue in the stream up to BACKED_UP, so that whoever polls for libgrpc always has a next
      * one; it is filled again from REFILL on. */
     QUEUE_BACKED_UP = 256 * 1024,
     QUEUE_REFILL = 128 * 1024,
