@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SUPPORT = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'support')
 PYTHON = '/usr/bin/python3'
 SANITIZER_EXIT = 99
+ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'KILL', '--')     # nothing is left over, however a worker ends
 READY = r'\bready("|$)'             # the end of a line, or of the message in JSON
 SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed')
 
