@@ -9,10 +9,10 @@
 #include "err.h"
 #include "log.h"
 #include "mailbox.h"
-#include "rpc_cq.h"
 #include "rp_client.h"
 #include "rp_session.h"
 #include "rp_trunk_set.h"
+#include "rpc_cq.h"
 #include "rproxy.h"
 
 enum {
