@@ -204,6 +204,8 @@ void trunk_batch_close(struct trunk *t)
     metric_add(&t->metrics->frames_sent, t->batch_frames);
     t->due = (struct trunk_controls){.taken = 0};
     t->is_urgent = false;
+    if (t->untold_bytes > 0)
+        t->told_ms = loop_now_ms(t->loop);
     t->untold_bytes = 0;
     t->batch_len = 0;
     t->batch_frames = 0;

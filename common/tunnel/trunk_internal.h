@@ -129,6 +129,7 @@ struct trunk {
     struct trunk_controls due; /* controls that have not left */
     bool is_urgent;            /* one of them goes without waiting for frames */
     uint64_t untold_bytes;     /* taken and not said */
+    uint64_t told_ms;          /* when it was said last */
 
     struct trunk_link link;
 

@@ -8,10 +8,14 @@
 #include "trunk_internal.h"
 
 enum {
-    LINK_FIRST_LIMIT = 256 * 1024,
-    LINK_LEAST = 64 * 1024, /* what a peer may leave unsaid, so less would wait for ever */
+    LINK_FIRST_LIMIT = 128 * 1024, /* a second of 1 Mbit/s; a faster link shows in the first window */
+    LINK_LEAST = 64 * 1024,        /* what a peer may leave unsaid, so less would wait for ever */
     LINK_MOST = 8 * 1024 * 1024,
     LINK_WINDOW_MS = 100,
+    /* It is longer if less was taken, up to a second: what is taken is said in lumps, and comes behind whatever is
+     * under way in the other direction. For the same reason a window moves the limit half the way only. */
+    LINK_WINDOW_BYTES = 256 * 1024,
+    LINK_WINDOW_MOST_MS = 1000,
     LINK_PAUSE_MS = 25, /* sessions may need so long to fill it again */
 };
 
@@ -35,11 +39,13 @@ void trunk_link_sent(struct trunk_link *k, size_t bytes, uint64_t now_ms)
 static void measure(struct trunk_link *k, uint64_t now_ms)
 {
     uint64_t ms = now_ms - k->window_start_ms;
+    uint64_t bytes = k->taken_bytes - k->window_taken_bytes;
+    bool is_over = ms >= LINK_WINDOW_MOST_MS || (ms >= LINK_WINDOW_MS && bytes >= LINK_WINDOW_BYTES);
     if (now_ms - k->full_ms > LINK_PAUSE_MS) {
         k->is_measuring = false;
-    } else if (ms >= LINK_WINDOW_MS) {
-        uint64_t per_second = (k->taken_bytes - k->window_taken_bytes) * 1000 / ms;
-        uint64_t least = per_second > LINK_LEAST ? per_second : LINK_LEAST;
+    } else if (is_over) {
+        uint64_t limit = (k->limit_bytes + bytes * 1000 / ms) / 2;
+        uint64_t least = limit > LINK_LEAST ? limit : LINK_LEAST;
         k->limit_bytes = least < LINK_MOST ? least : LINK_MOST;
         k->is_measuring = false;
     }

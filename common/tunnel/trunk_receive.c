@@ -11,7 +11,10 @@
 #include "trunk_internal.h"
 
 enum {
-    TELL_TAKEN = 64 * 1024, /* taken and unsaid: a message goes out for it */
+    /* Taken and unsaid: a message goes out for so much; of a slow link, whose sender waits for it, for less. */
+    TELL_TAKEN = 64 * 1024,
+    TELL_SLOW = 8 * 1024,
+    TELL_SLOW_MS = 100,
     CREDIT_MAX = INT32_MAX, /* of one window; more is a fault */
 };
 
@@ -270,7 +273,8 @@ static bool check_hello(struct trunk *t, const struct trunk_message *m)
 static void count_taken(struct trunk *t, size_t n)
 {
     t->untold_bytes += n;
-    if (t->untold_bytes >= TELL_TAKEN)
+    bool is_slow = loop_now_ms(t->loop) - t->told_ms >= TELL_SLOW_MS;
+    if (t->untold_bytes >= (is_slow ? TELL_SLOW : TELL_TAKEN))
         trunk_batch_control(t);
 }
 

@@ -401,6 +401,21 @@ START_TEST(lanes_take_turns_with_their_pieces)
 }
 END_TEST
 
+/* The link is not what a lane waits for. */
+static void take_200000(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        turn();
+        stream_double_drain();
+        put_controls((struct trunk_controls){.taken = 50000});
+        deliver();
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        turn();
+        stream_double_drain();
+    }
+}
+
 START_TEST(a_lane_without_credit_does_not_stop_another)
 {
     start(false);
@@ -408,12 +423,7 @@ START_TEST(a_lane_without_credit_does_not_stop_another)
     for (uint32_t i = 0; i < 8; i++)
         publish(&sessions[0], i, 60000);
     ck_assert(!lane_may_send(sessions[0].lane));
-    turn();
-    stream_double_drain();
-    put_controls((struct trunk_controls){.taken = 200000}); /* the link is not what it waits for */
-    deliver();
-    turn();
-    stream_double_drain();
+    take_200000();
     ck_assert_int_eq(metric_get(&metrics.credit_stalls), 1);
     forget_sent();
     ck_assert(lane_may_send(sessions[1].lane));
@@ -424,9 +434,9 @@ START_TEST(a_lane_without_credit_does_not_stop_another)
 
     stream_double_drain();
     put_credit(1, 1 << 20);
-    put_controls((struct trunk_controls){.taken = 60000});
-    deliver();
     while (sessions[0].n_writable == 0) {
+        put_controls((struct trunk_controls){.taken = 10000});
+        deliver();
         turn();
         stream_double_drain();
     }
@@ -440,11 +450,7 @@ START_TEST(whoever_waits_for_credit_is_told_that_none_will_come)
     accept_lanes(1);
     for (uint32_t i = 0; i < 8; i++)
         publish(&sessions[0], i, 60000);
-    turn();
-    stream_double_drain();
-    put_controls((struct trunk_controls){.taken = 200000});
-    deliver();
-    turn();
+    take_200000();
     ck_assert(!lane_may_send(sessions[0].lane));
     ck_assert_uint_eq(sessions[0].n_writable, 0);
     put_close(1, 3, CLOSE_OK);

@@ -2,7 +2,7 @@
 #include "test_main.h"
 #include "trunk_internal.h"
 
-enum { KIB = 1024, MIB = 1024 * KIB, FIRST = 256 * KIB, LEAST = 64 * KIB, MOST = 8 * MIB, BATCH = 16 * 1000 };
+enum { KIB = 1024, MIB = 1024 * KIB, FIRST = 128 * KIB, LEAST = 64 * KIB, MOST = 8 * MIB, BATCH = 16 * 1000 };
 
 static struct trunk_link trunk_link;
 static uint64_t now_ms;
@@ -52,6 +52,54 @@ START_TEST(the_limit_is_about_a_second_of_what_the_link_carries)
 }
 END_TEST
 
+enum { SAYINGS = 1024 };
+
+static struct {
+    uint64_t due_ms, bytes;
+} said[SAYINGS];
+static unsigned n_heard, n_said;
+
+/* What is taken is said for each batch, but comes behind what is under way the other way: up to half a second late, and
+ * then several at once. */
+static void say(uint64_t bytes)
+{
+    uint64_t due_ms = now_ms + 100 + n_said * 7919 % 500;
+    uint64_t last_ms = n_heard != n_said ? said[(n_said - 1) % SAYINGS].due_ms : 0;
+    said[n_said % SAYINGS].due_ms = due_ms > last_ms ? due_ms : last_ms;
+    said[n_said++ % SAYINGS].bytes = bytes;
+}
+
+/* As run_full(), with more traffic the other way; returns what has arrived. */
+static uint64_t run_behind(unsigned ms, uint64_t bytes_per_ms, uint64_t *ret_most_under_way)
+{
+    static uint64_t arrived, told;
+    uint64_t before = arrived;
+    *ret_most_under_way = 0;
+    for (uint64_t end_ms = now_ms + ms; now_ms < end_ms; now_ms++) {
+        for (; n_heard != n_said && said[n_heard % SAYINGS].due_ms <= now_ms; n_heard++)
+            ck_assert(trunk_link_taken(&trunk_link, said[n_heard % SAYINGS].bytes, now_ms));
+        fill();
+        *ret_most_under_way = under_way() > *ret_most_under_way ? under_way() : *ret_most_under_way;
+        arrived += bytes_per_ms;
+        arrived = arrived < trunk_link.sent_bytes ? arrived : trunk_link.sent_bytes;
+        for (; arrived - told >= BATCH; told += BATCH)
+            say(BATCH);
+    }
+    return arrived - before;
+}
+
+START_TEST(sayings_that_come_together_are_no_fast_link)
+{
+    enum { MBIT = 125, SECONDS = 30 };
+    uint64_t most;
+    run_behind(5000, MBIT, &most);
+    ck_assert_uint_le(most, FIRST + 2 * BATCH);
+    uint64_t arrived = run_behind(SECONDS * 1000, MBIT, &most);
+    ck_assert_uint_le(most, 1800 * MBIT);
+    ck_assert_uint_ge(arrived, SECONDS * 1000 * MBIT * 8 / 10);
+}
+END_TEST
+
 START_TEST(the_limit_has_bounds)
 {
     run_full(20000, 10);
@@ -84,7 +132,7 @@ START_TEST(a_sender_with_nothing_to_send_is_no_slow_link)
 {
     for (unsigned i = 0; i < 5; i++) {
         fill();
-        for (unsigned k = 0; k < 4; k++) {
+        for (unsigned k = 0; k < FIRST / LEAST; k++) {
             now_ms += 1;
             ck_assert(trunk_link_taken(&trunk_link, LEAST, now_ms));
         }
@@ -138,6 +186,7 @@ static Suite *suite(void)
     Suite *s = test_suite("trunk_link", &t);
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_loop_test(t, the_limit_is_about_a_second_of_what_the_link_carries, 0, 3);
+    tcase_add_test(t, sayings_that_come_together_are_no_fast_link);
     tcase_add_test(t, the_limit_has_bounds);
     tcase_add_test(t, a_link_that_was_slow_may_become_fast);
     tcase_add_test(t, a_fast_link_may_become_slow);
