@@ -23,8 +23,10 @@ PAUSED_BYTES = 8            # of a burst, with a pause after each; later ones pa
 PAUSE_EVERY = 64
 PAUSE_S = 0.001
 LATER_SIZES = (1, 2, 3, 5, 7, 1021, 11, 13, 8191, 1, 65521, 127, 4093)
-RATE_STEPS_PER_S = 100      # how smooth a slow link is
-RATE_QUEUE_S = 0.1          # and what waits before it
+RATE_STEPS_PER_S = 100      # how smoothly a slow link moves
+RATE_QUEUE_S = 0.1          # what waits before it
+SEGMENT = 1448              # bytes, as on most links
+KERNEL_LEAST = 64 * 1024    # with less the kernel drops what it has asked for
 
 
 class AtOnce:
@@ -34,7 +36,7 @@ class AtOnce:
     def piece(self, direction):
         return len(direction.pending)
 
-    def pause_s(self, direction, sent):
+    def wake_at(self, direction, sent):
         return 0.0
 
 
@@ -44,9 +46,10 @@ class Drip:
     def piece(self, direction):
         return 1 if direction.burst < SINGLE_BYTES else LATER_SIZES[direction.burst % len(LATER_SIZES)]
 
-    def pause_s(self, direction, sent):
+    def wake_at(self, direction, sent):
         burst = direction.burst
-        return PAUSE_S if burst <= PAUSED_BYTES or burst < SINGLE_BYTES and burst % PAUSE_EVERY == 0 else 0.0
+        is_pause = burst <= PAUSED_BYTES or burst < SINGLE_BYTES and burst % PAUSE_EVERY == 0
+        return time.monotonic() + PAUSE_S if is_pause else 0.0
 
 
 class Rate:
@@ -59,8 +62,9 @@ class Rate:
     def piece(self, direction):
         return self.rate // RATE_STEPS_PER_S
 
-    def pause_s(self, direction, sent):
-        return sent / self.rate
+    def wake_at(self, direction, sent):
+        """Who wakes up late makes up for it, but saves nothing up."""
+        return max(direction.wake_at, time.monotonic() - 2 / RATE_STEPS_PER_S) + sent / self.rate
 
 
 def make_pace(words):
@@ -87,12 +91,25 @@ class Relay:
         self.is_stalled = self.is_refusing = False
         self.moved = 0
         self.selector = selectors.DefaultSelector()
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=1024)
+        self.listener = self.limit(socket.create_server(('127.0.0.1', 0), backlog=1024))
         self.listener.setblocking(False)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         self.selector.register(sys.stdin, selectors.EVENT_READ, self.command)
         self.pairs = {}             # socket -> the two directions of its connection
         self.due = set()            # directions with a pause that must end
+
+    def limit(self, sock):
+        """What the kernel holds is queue too; with the segments of loopback a small queue would stand still."""
+        if self.pace.buffer < BUFFER:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(self.pace.buffer, KERNEL_LEAST))
+        return sock
+
+    def connect(self):
+        server = self.limit(socket.socket())
+        server.settimeout(10)
+        server.connect(self.target)
+        return server
 
     def run(self):
         print(self.listener.getsockname()[1], flush=True)
@@ -132,7 +149,7 @@ class Relay:
             client.close()
             return
         try:
-            server = socket.create_connection(self.target, 10)
+            server = self.connect()
         except OSError:
             client.close()
             return
@@ -140,8 +157,6 @@ class Relay:
         for sock in (client, server):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.pace.buffer < BUFFER:       # what the kernel holds is queue too
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.pace.buffer)
             self.pairs[sock] = directions
             self.selector.register(sock, selectors.EVENT_READ, self.ready)
 
@@ -175,7 +190,7 @@ class Relay:
                 del direction.pending[:sent]
                 direction.burst += sent
                 self.moved += sent
-                direction.wake_at = time.monotonic() + self.pace.pause_s(direction, sent)
+                direction.wake_at = self.pace.wake_at(direction, sent)
             if not direction.pending:
                 direction.burst = 0
             if direction.is_ended and not direction.pending and not direction.is_shut:
