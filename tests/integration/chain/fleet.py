@@ -229,6 +229,29 @@ def an_exchange_of_auth_stays_where_it_is(t):
     c.expect_closed()
 
 
+@chain_test()
+def behind_a_silent_link_there_is_another_s_proxy(t):
+    """Two s-proxies, the link to one goes silent: its clients are told, the others notice nothing. Every new client is served
+    at its first attempt, also those whose CONNECT went into the silence: by the other, once it has been noticed."""
+    broker = t.mosquitto()
+    first, second = [t.s_proxy([broker.url]) for _ in range(2)]
+    link = t.relay(first.address)
+    r_proxy = t.r_proxy([f'127.0.0.1:{link.port}', second.target], '--workers', '1')
+    r_proxy.wait_metric('rproxy_s_proxies_up', 2)
+    clients = connect_many(t, 'c', 20)
+    on_first = first.metric('sproxy_sessions_open')
+    assert on_first >= 8, on_first
+    link.tell('stall')
+    new = begin_many(t, 'new', 20)
+    for c in new:
+        c.expect('CONNACK', code=0)
+    assert r_proxy.metric('rproxy_sessions_placed_again_total') > 0
+    ended, stayed = split(clients)
+    assert len(ended) == on_first, (len(ended), on_first)
+    for c in new + stayed:
+        c.fence()
+
+
 class Names:
     """A file that the programs read instead of asking a name server; see names.c."""
 
