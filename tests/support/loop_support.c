@@ -8,8 +8,10 @@
 
 enum { LOOP_SUPPORT_LIMIT_MS = 20000 };
 
-/* A prepare handle of ours runs before the loop's own, which runs deferred work; so the question is asked in a task,
- * which comes last in the turn. */
+/* A prepare handle of ours runs before the loop's own, which runs deferred work in rounds; so the question is asked in
+ * a task, which comes last in each of them. */
+enum { ROUNDS_OF_A_TURN = 4 };
+
 struct watch {
     uv_prepare_t prepare;
     uv_timer_t limit;
@@ -18,6 +20,7 @@ struct watch {
     loop_support_fn *fn;
     void *arg;
     int n_turns;
+    int n_rounds; /* of this turn */
 };
 
 static void watch_on_limit(uv_timer_t *timer)
@@ -28,14 +31,17 @@ static void watch_on_limit(uv_timer_t *timer)
 static void watch_on_task(struct loop_task *task)
 {
     struct watch *w = container_of(task, struct watch, task);
-    if (w->fn && w->fn(w->arg))
+    if (w->fn(w->arg))
         loop_stop(w->loop);
+    else if (++w->n_rounds < ROUNDS_OF_A_TURN)
+        loop_defer(w->loop, task);
 }
 
 static void watch_on_prepare(uv_prepare_t *prepare)
 {
     struct watch *w = prepare->data;
     w->n_turns++;
+    w->n_rounds = 0;
     if (w->fn)
         loop_defer(w->loop, &w->task);
 }
