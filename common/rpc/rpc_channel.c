@@ -58,6 +58,8 @@ static struct rpc_channel_watch *watch_free(struct rpc_channel_watch *w)
 {
     if (!w)
         return NULL;
+    pthread_mutex_lock(&w->shared.mutex); /* watch_done() may not have let go of it yet */
+    pthread_mutex_unlock(&w->shared.mutex);
     pthread_mutex_destroy(&w->shared.mutex);
     free(w);
     return NULL;
