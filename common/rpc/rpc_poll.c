@@ -53,12 +53,16 @@ static _Atomic(struct rpc_poll *) polling; /* &the_poll while a loop polls */
 /* --- libgrpc's epoll set */
 
 static int epoll_fd = -1;
+static bool is_epoll_fd_new;
 
+/* The second such line is about another set. None comes when libgrpc has not been shut down since the last time. */
 static void look_for_epoll_fd(gpr_log_func_args *line)
 {
     int fd;
-    if (epoll_fd < 0 && sscanf(line->message, "grpc epoll fd: %d", &fd) == 1)
-        epoll_fd = fd;
+    if (is_epoll_fd_new || sscanf(line->message, "grpc epoll fd: %d", &fd) != 1)
+        return;
+    epoll_fd = fd;
+    is_epoll_fd_new = true;
 }
 
 /* What libgrpc would have made of GRPC_VERBOSITY. */
@@ -76,7 +80,7 @@ void rpc_poll_init_grpc(gpr_log_func log)
 {
     /* One more poller that would take events away from the loop. */
     setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "0", 1);
-    epoll_fd = -1;
+    is_epoll_fd_new = false;
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_INFO);
     gpr_set_log_function(look_for_epoll_fd);
     grpc_init();
