@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import random
+import re
 import resource
 import shlex
 import shutil
@@ -105,6 +106,8 @@ class Peer:
     {listen}, {link} and {broker} are HOST:PORT.
     """
 
+    has_metrics = False  # its programs answer SIGUSR1 with their counters, in the log
+
     def __init__(self, name, commands):
         self.name = name
         self.commands = commands
@@ -120,11 +123,12 @@ class Peer:
         return cls(name, commands)
 
     def prepare(self, ports, folder):
-        """The commands as argument lists. `ports` has also far_link: the link as the last of several commands sees it."""
+        """The commands as argument lists. `ports` has also far_link, the link as the last of several commands sees it, and
+        near_broker, the broker as the first one does."""
         near = {"dir": folder}
-        for name in ("listen", "link", "broker"):
-            near[name] = f"127.0.0.1:{ports[name]}"
-            near[f"{name}_port"] = ports[name]
+        for name, port in (("listen", ports["listen"]), ("link", ports["link"]), ("broker", ports["near_broker"])):
+            near[name] = f"127.0.0.1:{port}"
+            near[f"{name}_port"] = port
         far = {**near, "link": f"127.0.0.1:{ports['far_link']}", "link_port": ports["far_link"]}
         last = len(self.commands) - 1
         try:
@@ -149,7 +153,7 @@ class Haproxy(Peer):
         self.near_bind_options = self.far_server_options = ""
 
     def prepare(self, ports, folder):
-        return [self.hop(folder, "near", ports["link"], ports["broker"], self.near_bind_options, ""),
+        return [self.hop(folder, "near", ports["link"], ports["near_broker"], self.near_bind_options, ""),
                 self.hop(folder, "far", ports["listen"], ports["far_link"], "", self.far_server_options)]
 
     @staticmethod
@@ -191,13 +195,15 @@ def make_certificate(path):
 
 class Chain:
     """Use as a context manager. `broker_command` None = mosquitto; else a template with {port} and {dir}. `relay`: the program
-    counting-relay, put between the last two programs: that is the wide-area network, if this were one."""
+    counting-relay, put between the last two programs: that is the wide-area network, if this were one. `hold_s`: it is put
+    before the broker instead, and reads nothing for so long of the first client that sends much (0 = always reads)."""
 
-    def __init__(self, peer, broker_command=None, nodelay=False, relay=None):
+    def __init__(self, peer, broker_command=None, nodelay=False, relay=None, hold_s=None):
         self.peer = peer
         self.broker_command = broker_command
         self.nodelay = nodelay
         self.relay = relay
+        self.hold_s = hold_s
         self.processes = []  # (label, Popen), the broker first
 
     def __enter__(self):
@@ -216,23 +222,27 @@ class Chain:
     def start(self):
         self.spawn("broker", self.broker_argv())
         self.wait_for_port("broker")
-        self.ports["far_link"] = self.ports["relay" if self.relay else "link"]
+        is_before_broker = self.relay and self.hold_s is not None
+        if is_before_broker:
+            self.spawn_relay("broker", [str(int(self.hold_s * 1000))] if self.hold_s else [])
+        self.ports["near_broker"] = self.ports["relay" if is_before_broker else "broker"]
+        self.ports["far_link"] = self.ports["relay" if self.relay and not is_before_broker else "link"]
         stages = self.peer.prepare(self.ports, self.folder)
         for number, argv in enumerate(stages, 1):
             is_last = number == len(stages)
-            if self.relay and is_last and number > 1:
+            if self.relay and not is_before_broker and is_last and number > 1:
                 self.spawn_relay("link")
             self.spawn(f"p{number}", argv)
             # All but the last listen on the link, the last where clients connect.
             self.wait_for_port("listen" if is_last else "link")
         if not stages:
-            self.ports["listen"] = self.ports["broker"]
-        if self.relay and len(stages) < 2:  # nothing to stand between: the clients connect through it
+            self.ports["listen"] = self.ports["near_broker"]
+        if self.relay and not is_before_broker and len(stages) < 2:  # nothing to stand between: the clients connect through it
             self.spawn_relay("listen")
             self.ports["listen"] = self.ports["relay"]
 
-    def spawn_relay(self, before):
-        self.spawn("relay", [self.relay, str(self.ports["relay"]), str(self.ports[before]), self.relay_counters])
+    def spawn_relay(self, before, options=()):
+        self.spawn("relay", [self.relay, str(self.ports["relay"]), str(self.ports[before]), self.relay_counters, *options])
         self.wait_for_port("relay")
 
     def broker_argv(self):
@@ -267,8 +277,23 @@ class Chain:
         raise ChainError(f"{self.peer.name}: {label} does not listen on port {self.ports[name]}: {self.last_words(label)}")
 
     def last_words(self, label):
+        return self.logged(label)[-300:].strip().replace("\n", " | ") or "(no output)"
+
+    def metrics(self, label, last):
+        """The counters of a program that logs them at SIGUSR1, {name without the program's: number}, up to LAST."""
+        before = len(self.logged(label))
+        dict(self.processes)[label].send_signal(signal.SIGUSR1)
+        limit = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < limit:
+            found = dict(re.findall(r"metric [rs]proxy_(\w+) (\d+)\n", self.logged(label)[before:]))
+            if last in found:
+                return {name: int(value) for name, value in found.items()}
+            time.sleep(0.01)
+        raise ChainError(f"{self.peer.name}: {label} does not log {last}: {self.last_words(label)}")
+
+    def logged(self, label):
         with open(os.path.join(self.folder, f"{label}.log"), errors="replace") as f:
-            return f.read()[-300:].strip().replace("\n", " | ") or "(no output)"
+            return f.read()
 
     def dead(self):
         """Labels of programs that should run and do not."""
@@ -301,16 +326,45 @@ class Chain:
 
 def load(program, url, arguments, limit_s=300):
     """Run the load generator; its JSON report, with `exit_code` added. A run without report is a ChainError."""
-    argv = [program, "--url", url, "--json", *arguments]
-    try:
-        done = subprocess.run([*ENDS_WITH_PARENT, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        raise ChainError(f"{' '.join(argv)}: still running after {limit_s} s") from None
-    if not done.stdout:
-        raise ChainError(f"{' '.join(argv)}: exit code {done.returncode}: {done.stderr.strip()}")
-    report = json.loads(done.stdout)
-    report["exit_code"] = done.returncode
-    return report
+    with Load(program, url, arguments) as running:
+        return running.report(limit_s)
+
+
+def load_beside(program, url, arguments, beside, limit_s=300):
+    """The same, and a second run with the arguments BESIDE, which starts when the measured window of the first begins: its
+    report is report["beside"]."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        begun = os.path.join(folder, "begun")
+        with Load(program, url, [*arguments, f"--announce={begun}"]) as running:
+            while not os.path.exists(begun) and running.process.poll() is None:
+                time.sleep(0.01)
+            second = load(program, url, beside, limit_s)
+            return {**running.report(limit_s), "beside": second}
+
+
+class Load:
+    """A run of the load generator; it ends with the block."""
+
+    def __init__(self, program, url, arguments):
+        self.argv = [program, "--url", url, "--json", *arguments]
+
+    def __enter__(self):
+        self.process = subprocess.Popen([*ENDS_WITH_PARENT, *self.argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.communicate()
+
+    def report(self, limit_s):
+        try:
+            out, errors = self.process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            raise ChainError(f"{' '.join(self.argv)}: still running after {limit_s} s") from None
+        if not out:
+            raise ChainError(f"{' '.join(self.argv)}: exit code {self.process.returncode}: {errors.strip()}")
+        return {**json.loads(out), "exit_code": self.process.returncode}
 
 
 def serves(program, url, limit_s):

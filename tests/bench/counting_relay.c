@@ -1,6 +1,6 @@
 /* counting-relay: passes TCP connections on and counts what each side sends, in bytes and in segments.
  *
- *   counting-relay LISTEN_PORT NEXT_PORT FILE
+ *   counting-relay LISTEN_PORT NEXT_PORT FILE [HOLD_MS]
  *
  *   client --> 127.0.0.1:LISTEN_PORT [ end ==> end ] --> 127.0.0.1:NEXT_PORT
  *
@@ -9,7 +9,9 @@
  * writes: small writes one each, large ones cut. Nothing is guessed from what a read() gives, which joins what came
  * meanwhile.
  *
- * FILE gets the counters (relay_counters.h), and is read by mqtt-load --relay. SIGTERM or SIGINT: they are printed. */
+ * FILE gets the counters (relay_counters.h), and is read by mqtt-load --relay. SIGTERM or SIGINT: they are printed.
+ *
+ * HOLD_MS: the first client that has sent 256 KB is not read for so long, as by a server that stalls. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "relay_counters.h"
@@ -32,6 +35,8 @@ enum {
     BUFFER_SIZE = 64 * 1024,
     EVENTS_MAX = 256,
     BACKLOG = 4096,
+    HOLD_BYTES = 256 * 1024,
+    HOLD_MS_MAX = 3600 * 1000,
     MAXSEG = RELAY_SEGMENT_BYTES + 12, /* the kernel takes the time stamps off */
 };
 
@@ -43,6 +48,7 @@ struct end {
     struct end *next_gone;
     uint8_t *bytes; /* BUFFER_SIZE, owned */
     size_t len, sent;
+    uint64_t bytes_read;
     uint64_t segments; /* counted so far */
     bool is_at_end;    /* has said all */
     bool is_gone;
@@ -52,7 +58,10 @@ struct relay {
     int epoll_fd, listen_fd, signal_fd;
     struct sockaddr_in next;
     struct relay_counters *counters;
-    struct end *gone; /* freed when no event of this turn can name them */
+    int64_t hold_ms;     /* 0 = nobody is held, or not any more */
+    int64_t hold_end_ms; /* of HELD */
+    struct end *held;    /* not read now */
+    struct end *gone;    /* freed when no event of this turn can name them */
 };
 
 static void die(const char *what)
@@ -66,6 +75,14 @@ static void *need(void *p)
     if (!p)
         die("memory");
     return p;
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static void set_option(int fd, int option, int value)
@@ -90,6 +107,15 @@ static void count(struct relay *r, struct end *e, size_t bytes)
     atomic_fetch_add_explicit(&r->counters->ways[e->way].segments, more, memory_order_relaxed);
 }
 
+static void hold(struct relay *r, struct end *e)
+{
+    if (r->hold_ms == 0 || e->way != RELAY_UP || e->bytes_read < HOLD_BYTES)
+        return;
+    r->held = e;
+    r->hold_end_ms = clock_ms() + r->hold_ms;
+    r->hold_ms = 0;
+}
+
 /* Returns false when the connection is broken. */
 static bool take(struct relay *r, struct end *e)
 {
@@ -102,6 +128,8 @@ static bool take(struct relay *r, struct end *e)
     e->sent = 0;
     if (n > 0)
         count(r, e, (size_t)n);
+    e->bytes_read += (size_t)n;
+    hold(r, e);
     return true;
 }
 
@@ -121,11 +149,27 @@ static bool give(struct end *e)
 
 static void watch(struct relay *r, const struct end *e)
 {
-    uint32_t events = (e->len == 0 && !e->is_at_end ? EPOLLIN : 0U) | (e->other->len > 0 ? EPOLLOUT : 0U);
+    bool is_readable = e->len == 0 && !e->is_at_end && e != r->held;
+    uint32_t events = (is_readable ? EPOLLIN : 0U) | (e->other->len > 0 ? EPOLLOUT : 0U);
     struct epoll_event event = {.events = events, .data.ptr = (void *)e};
 
     if (epoll_ctl(r->epoll_fd, EPOLL_CTL_MOD, e->fd, &event) < 0)
         die("epoll_ctl");
+}
+
+/* How long to wait for events. */
+static int release_held(struct relay *r)
+{
+    struct end *e = r->held;
+
+    if (!e)
+        return -1;
+    int64_t left_ms = r->hold_end_ms - clock_ms();
+    if (left_ms > 0)
+        return (int)left_ms;
+    r->held = NULL;
+    watch(r, e);
+    return -1;
 }
 
 /* ---- a connection: two ends */
@@ -133,6 +177,8 @@ static void watch(struct relay *r, const struct end *e)
 static void part(struct relay *r, struct end *e)
 {
     close(e->fd);
+    if (r->held == e)
+        r->held = NULL;
     e->is_gone = true;
     e->next_gone = r->gone;
     r->gone = e;
@@ -196,16 +242,21 @@ static void accept_one(struct relay *r)
 
 /* ---- the program */
 
-static int read_port(const char *text)
+static int read_number(const char *text, const char *what, long max)
 {
     char *end;
-    long port = strtol(text, &end, 10);
+    long number = strtol(text, &end, 10);
 
-    if (*end || port < 1 || port > 65535) {
-        fprintf(stderr, "counting-relay: '%s' is no port\n", text);
+    if (*end || number < 1 || number > max) {
+        fprintf(stderr, "counting-relay: '%s' is no %s\n", text, what);
         exit(2);
     }
-    return (int)port;
+    return (int)number;
+}
+
+static int read_port(const char *text)
+{
+    return read_number(text, "port", 65535);
 }
 
 static struct sockaddr_in loopback(int port)
@@ -300,8 +351,8 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS_MAX];
     bool is_ending = false;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: counting-relay LISTEN_PORT NEXT_PORT FILE\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: counting-relay LISTEN_PORT NEXT_PORT FILE [HOLD_MS]\n");
         return 2;
     }
     raise_descriptor_limit();
@@ -309,11 +360,12 @@ int main(int argc, char **argv)
                       .listen_fd = listen_on(read_port(argv[1])),
                       .signal_fd = catch_signals(),
                       .next = loopback(read_port(argv[2])),
-                      .counters = map_counters(argv[3])};
+                      .counters = map_counters(argv[3]),
+                      .hold_ms = argc == 5 ? read_number(argv[4], "time in ms", HOLD_MS_MAX) : 0};
     watch_own(&r, &r.listen_fd);
     watch_own(&r, &r.signal_fd);
     while (!is_ending) {
-        int n = epoll_wait(r.epoll_fd, events, EVENTS_MAX, -1);
+        int n = epoll_wait(r.epoll_fd, events, EVENTS_MAX, release_held(&r));
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == &r.listen_fd)
                 accept_one(&r);

@@ -158,6 +158,12 @@ static bool set_relay(struct parse *p, const char *value)
     return true;
 }
 
+static bool set_announce(struct parse *p, const char *value)
+{
+    p->o.announce = value;
+    return true;
+}
+
 static bool set_pid(struct parse *p, const char *value)
 {
     char *equals = strchr(value, '=');
@@ -201,6 +207,8 @@ static const struct row rows[] = {
     {"warmup", "S", ROW_REAL, AT(warmup_s), 0, 86400, NULL, "publish so long before measuring (default 0)"},
     {"hold", "S", ROW_REAL, AT(hold_s), 0, 86400, NULL,
      "idle: stay connected so long before memory is read (default 1)"},
+    {"stall", "S", ROW_REAL, AT(stall_s), 0, 86400, NULL,
+     "subscribers read nothing for so long, from the start of publishing (default 0)"},
     {"drain", "S", ROW_REAL, AT(drain_s), 0.01, 86400, NULL,
      "give up on missing messages after so long a silence (default 3)"},
     {"connect-parallel", "N", ROW_UINT, AT(connect_parallel), 1, 1000000, NULL,
@@ -213,6 +221,7 @@ static const struct row rows[] = {
      "gap, duplicate or swap: each publisher does this once, to prove that the accounting sees it"},
     {"pid", "LABEL=PID", ROW_CALL, 0, 0, 0, set_pid, "measure CPU and memory of this process (repeatable)"},
     {"relay", "FILE", ROW_CALL, 0, 0, 0, set_relay, "report what counting-relay, which writes FILE, has counted"},
+    {"announce", "FILE", ROW_CALL, 0, 0, 0, set_announce, "create FILE when the measured window begins"},
     {"json", NULL, ROW_FLAG, AT(json), 0, 0, NULL, "print one JSON object"},
 };
 

@@ -63,6 +63,7 @@ struct load_options {
     double duration_s;
     double warmup_s; /* after the start of publishing, before the measured window */
     double hold_s;   /* IDLE: quiet time before memory is read */
+    double stall_s;  /* subscribers read nothing for so long from the start of publishing; 0 = they always do */
     double drain_s;  /* silence that ends the wait for what is still due */
     double connect_timeout_s;
     double timeout_s;          /* the whole run */
@@ -70,7 +71,8 @@ struct load_options {
     uint32_t threads;
     enum load_inject inject;
     bool json;
-    const char *relay; /* file with its counters; NULL: there is none */
+    const char *relay;    /* file with its counters; NULL: there is none */
+    const char *announce; /* file to create when the measured window opens; NULL: none */
     struct load_process_option processes[LOAD_PROCESSES_MAX];
     uint32_t process_count;
 };

@@ -3,6 +3,7 @@
 #include "load_run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,11 +36,16 @@ static uint64_t seconds_ns(double seconds)
     return (uint64_t)(seconds * 1e9);
 }
 
+static void wake_workers(struct run *run)
+{
+    for (uint32_t i = 0; i < run->started; i++)
+        load_worker_wake(&run->workers[i]);
+}
+
 static void set_phase(struct run *run, enum load_phase phase)
 {
     atomic_store(&run->shared.phase, (int)phase);
-    for (uint32_t i = 0; i < run->started; i++)
-        load_worker_wake(&run->workers[i]);
+    wake_workers(run);
 }
 
 /* Sleep until a worker tells something, at most until UNTIL_NS. */
@@ -175,6 +181,25 @@ static void look_for_duplicates(struct run *run)
         run->report->end = LOAD_END_SILENCE;
 }
 
+/* Who waits for the file to appear wants to do something meanwhile, beside this run. */
+static void announce(const struct run *run)
+{
+    if (!run->o->announce)
+        return;
+    int fd = open(run->o->announce, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fprintf(stderr, "mqtt-load: --announce %s: %s\n", run->o->announce, strerror(errno));
+        return;
+    }
+    close(fd);
+}
+
+static void end_stall(struct run *run)
+{
+    atomic_store(&run->shared.is_stalled, false);
+    wake_workers(run);
+}
+
 static void publish(struct run *run)
 {
     const struct load_options *o = run->o;
@@ -185,10 +210,16 @@ static void publish(struct run *run)
         open_window(run, start_ns);
     start_ns = load_worker_clock_ns();
     atomic_store(&run->shared.publish_start_ns, start_ns);
+    atomic_store(&run->shared.is_stalled, o->stall_s > 0);
     set_phase(run, LOAD_PHASE_PUBLISH);
     if (o->warmup_s > 0) {
         wait_for(run, publishers_done, earlier(end_ns, start_ns + seconds_ns(o->warmup_s)));
         open_window(run, load_worker_clock_ns());
+    }
+    announce(run);
+    if (o->stall_s > 0) {
+        wait_for(run, NULL, earlier(end_ns, start_ns + seconds_ns(o->stall_s)));
+        end_stall(run);
     }
     /* A flood bounded by its count may stall in the middle: silence ends it, as it ends the draining. */
     if (o->duration_s > 0)

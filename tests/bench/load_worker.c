@@ -271,9 +271,14 @@ static void on_packet(struct load_client *c, const struct load_wire_packet *pack
 
 /* ---- the loop */
 
+static bool may_read(const struct load_worker *w, const struct load_client *c)
+{
+    return c->may_read && !(w->is_stalled && c->role == LOAD_CLIENT_SUBSCRIBER);
+}
+
 static bool has_work(const struct load_worker *w, const struct load_client *c)
 {
-    if (c->may_read)
+    if (may_read(w, c))
         return true;
     return c->publisher && w->phase == LOAD_PHASE_PUBLISH && c->may_write && load_publisher_may_make(c->publisher);
 }
@@ -286,7 +291,7 @@ static void service(struct load_worker *w, struct load_client *c)
     if (c->state == LOAD_CLIENT_DIALING && c->may_write)
         send_connect(w, c);
     w->now_ns = load_worker_clock_ns();
-    if (c->may_read)
+    if (may_read(w, c))
         r = load_client_read(c, w->scratch, on_packet, w);
     if (r == LOAD_CLIENT_OK && c->publisher && c->state == LOAD_CLIENT_LIVE && w->phase == LOAD_PHASE_PUBLISH)
         load_publisher_fill(c->publisher, c, &w->pace, w->now_ns, &w->lag);
@@ -404,6 +409,19 @@ static void see_phase(struct load_worker *w)
         enter_fence(w);
 }
 
+static void see_stall(struct load_worker *w)
+{
+    bool was_stalled = w->is_stalled;
+
+    w->is_stalled = atomic_load(&w->shared->is_stalled);
+    if (!was_stalled || w->is_stalled)
+        return;
+    for (uint32_t i = 0; i < w->client_count; i++) {
+        if (w->clients[i].may_read) /* told by an edge that will not come again */
+            enqueue(w, &w->clients[i]);
+    }
+}
+
 /* Time until the next burst is due; NULL = until something happens. */
 static const struct timespec *wait_time(const struct load_worker *w, struct timespec *ret)
 {
@@ -477,6 +495,7 @@ static void *worker_main(void *arg)
             else
                 drain_eventfd(w->wake_fd);
         }
+        see_stall(w);
         see_phase(w);
         allow_due(w);
         service_ready(w);

@@ -37,6 +37,7 @@ struct load_shared {
     char run_name[16]; /* in topics and client ids, so that two runs do not meet */
     int notify_fd;
     _Atomic int phase;
+    _Atomic bool is_stalled; /* subscribers read nothing */
     _Atomic uint64_t publish_start_ns;
     _Atomic uint64_t
         window_start_ns;     /* messages sent before it are not in the latency histogram; UINT64_MAX = none yet */
@@ -73,6 +74,7 @@ struct load_worker {
     int wake_fd; /* eventfd: the phase has changed */
     uint8_t *scratch;
     enum load_phase phase; /* as last seen */
+    bool is_stalled;       /* the same */
 
     struct load_client *clients;
     uint32_t client_count;
