@@ -12,7 +12,7 @@ enum {
     SP_BACKOFF_MAX_MS = 30000,
 };
 
-int sp_broker_pick_init(struct sp_broker_pick *pick, const char *const *urls, unsigned count)
+int sp_broker_pick_init(struct sp_broker_pick *pick, const char *const *urls, unsigned count, unsigned turns)
 {
     pick->count = 0;
     if (count == 0 || count > SP_BROKER_MAX)
@@ -23,6 +23,8 @@ int sp_broker_pick_init(struct sp_broker_pick *pick, const char *const *urls, un
     for (; pick->count < count; pick->count++) {
         struct sp_broker *b = &pick->brokers[pick->count];
         b->name = urls[pick->count];
+        b->turns_max = turns;
+        list_init(&b->waiting);
         int r = url_parse(b->name, "mqtt unix", &b->url);
         if (r < 0) {
             sp_broker_pick_deinit(pick);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "url.h"
 
 enum { SP_BROKER_MAX = 64 };
@@ -24,6 +25,11 @@ struct sp_broker {
     uint64_t retry_at_ms; /* 0 = healthy */
     uint32_t backoff_ms;  /* of the last failure */
     bool is_probing;      /* a session is trying whether it is back */
+
+    /* sp_broker_turn.c */
+    bool is_dealing_turns;
+    unsigned turns, turns_max;
+    struct list waiting; /* of struct sp_broker_turn */
 };
 
 struct sp_broker_pick {
@@ -36,8 +42,9 @@ struct sp_broker_tries {
     uint64_t tried; /* bit per index */
 };
 
-/* URLS: COUNT (1..SP_BROKER_MAX) texts that live as long as the pick. 0 or negative errno with err_text(). */
-int sp_broker_pick_init(struct sp_broker_pick *pick, const char *const *urls, unsigned count);
+/* URLS: COUNT (1..SP_BROKER_MAX) texts that live as long as the pick. At each broker TURNS sessions at a time may wait
+ * for their answer (sp_broker_turn.h). 0 or negative errno with err_text(). */
+int sp_broker_pick_init(struct sp_broker_pick *pick, const char *const *urls, unsigned count, unsigned turns);
 void sp_broker_pick_deinit(struct sp_broker_pick *pick);
 /* The next broker for a session, NULL when all have been tried. */
 struct sp_broker *sp_broker_pick_next(struct sp_broker_pick *pick, struct sp_broker_tries *tries, uint64_t now_ms);

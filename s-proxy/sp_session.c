@@ -141,6 +141,20 @@ static const struct upstream_cbs sp_session_upstream_cbs = {
     .on_end = sp_session_on_upstream_end,
 };
 
+static void sp_session_dial(struct sp_session *s)
+{
+    const struct upstream_params params = {
+        .url = &s->broker->url,
+        .timeout_ms = s->worker->options->upstream_connect_timeout_ms,
+        .max_packet_bytes = MQTT_PACKET_MAX,
+        .version = s->version,
+        .cbs = &sp_session_upstream_cbs,
+        .arg = s,
+    };
+    if (upstream_open(s->worker->loop, &params, &s->upstream) < 0)
+        sp_session_end(s, LANE_END_LIMIT, MQTT_REASON_SERVER_BUSY, err_text(), 0);
+}
+
 void sp_session_open_upstream(struct sp_session *s)
 {
     struct sp_broker *b = sp_broker_pick_next(&s->worker->brokers, &s->tries, loop_now_ms(s->worker->loop));
@@ -156,23 +170,26 @@ void sp_session_open_upstream(struct sp_session *s)
     }
     s->broker = b;
     sp_session_enter(s, SP_SESSION_DIALLING);
-    struct upstream_params params = {
-        .url = &b->url,
-        .timeout_ms = s->worker->options->upstream_connect_timeout_ms,
-        .max_packet_bytes = MQTT_PACKET_MAX,
-        .version = s->version,
-        .cbs = &sp_session_upstream_cbs,
-        .arg = s,
-    };
-    if (upstream_open(s->worker->loop, &params, &s->upstream) < 0)
-        sp_session_end(s, LANE_END_LIMIT, MQTT_REASON_SERVER_BUSY, err_text(), 0);
+    if (sp_broker_turn_take(&s->turn, b))
+        sp_session_dial(s);
 }
 
 static void sp_session_try_next(struct sp_session *s)
 {
     loop_timer_stop(&s->timer);
+    sp_broker_turn_end(&s->turn);
     s->upstream = upstream_close(s->upstream, 0);
     sp_session_open_upstream(s);
+}
+
+/* A broker that has failed while S waited for it is not asked by all who wait, one time-out after the other. */
+static void sp_session_on_turn(struct sp_broker_turn *turn)
+{
+    struct sp_session *s = container_of(turn, struct sp_session, turn);
+    if (s->broker->retry_at_ms == 0)
+        sp_session_dial(s);
+    else
+        sp_session_try_next(s);
 }
 
 void sp_session_broker_failed(struct sp_session *s, const char *text)
@@ -199,6 +216,7 @@ void sp_session_broker_answered(struct sp_session *s)
     if (!s->connect)
         return;
     sp_broker_has_answered(s->broker);
+    sp_broker_turn_end(&s->turn);
     loop_timer_stop(&s->timer);
     free(s->connect);
     s->connect = NULL;
@@ -239,6 +257,7 @@ static void sp_session_free(struct sp_session *s)
     struct sp_worker *w = s->worker;
     loop_timer_stop(&s->timer);
     loop_task_cancel(&s->go_on_task);
+    sp_broker_turn_end(&s->turn);
     s->upstream = upstream_close(s->upstream, s->state == SP_SESSION_LIVE ? SP_LINGER_MS : 0);
     s->lane = lane_free(s->lane);
     gate_continue(s->connect_wait);
@@ -326,6 +345,7 @@ static struct sp_session *sp_session_new(struct sp_worker *w)
     mqtt_inflight_init(&s->dropped);
     loop_timer_init(&s->timer, w->loop, sp_session_on_timer);
     loop_task_init(&s->go_on_task, sp_session_go_on);
+    sp_broker_turn_init(&s->turn, sp_session_on_turn);
     byte_budget_join(&w->budget, &s->budget);
     list_add_tail(&w->sessions, &s->link);
     sp_worker_session_came(w);
@@ -373,6 +393,7 @@ static void sp_session_let_go(struct sp_session *s, uint32_t linger_ms)
 {
     loop_timer_stop(&s->timer);
     sp_session_enter(s, SP_SESSION_ENDING);
+    sp_broker_turn_end(&s->turn);
     s->upstream = upstream_close(s->upstream, linger_ms);
     free(s->connect);
     s->connect = NULL;

@@ -26,6 +26,7 @@
 #include "mqtt_exchanges.h"
 #include "mqtt_server_rules.h"
 #include "sp_broker_pick.h"
+#include "sp_broker_turn.h"
 #include "upstream.h"
 
 struct rpc_stream;
@@ -58,6 +59,7 @@ struct sp_session {
     struct loop_task go_on_task;    /* lets the lane go on, at the end of the turn */
     struct sp_broker *broker;       /* in use, or the last one tried */
     struct sp_broker_tries tries;
+    struct sp_broker_turn turn; /* DIALLING: waits, or has its turn; ASKING: has it */
     struct loop_timer
         timer; /* NEW: until CONNECT; ASKING: until the broker answers; after DISCONNECT: until it closes */
     struct mqtt_client_rules rules;        /* what the broker may say next */

@@ -14,6 +14,9 @@
 enum {
     SP_TICK_MS = 1000,
     SP_STALL_MS = 30000, /* so long may buffers stay full with nothing moving before the largest holder is shed */
+    /* Sessions that connect to one broker at a time, of all workers together: mosquitto's listen queue holds 100. */
+    SP_BROKER_TURNS = 96,
+    SP_BROKER_TURNS_LEAST = 8,
 };
 
 #define METRICS_OWNER struct sp_metrics
@@ -46,6 +49,13 @@ static void sp_worker_remove_metrics(struct sp_worker *w)
     metrics_remove(sproxy_metrics(w->program), &w->trunk_metrics);
 }
 
+/* This worker's share of a short listen queue. */
+static unsigned sp_worker_turns(unsigned n_workers)
+{
+    unsigned share = SP_BROKER_TURNS / n_workers;
+    return share > SP_BROKER_TURNS_LEAST ? share : SP_BROKER_TURNS_LEAST;
+}
+
 static int sp_worker_init(struct worker *worker, void *arg)
 {
     struct sproxy *program = arg;
@@ -59,7 +69,7 @@ static int sp_worker_init(struct worker *worker, void *arg)
     byte_budget_loop_init(&w->budget, sproxy_budget(program), &sp_session_budget_calls, SP_STALL_MS);
     list_init(&w->trunks);
     int r = sp_broker_pick_init(&w->brokers, (const char *const *)w->options->upstream.items,
-                                (unsigned)w->options->upstream.count);
+                                (unsigned)w->options->upstream.count, sp_worker_turns(sproxy_workers(program)));
     if (r >= 0)
         r = sp_worker_add_metrics(w);
     if (r >= 0 && worker->index == 0)

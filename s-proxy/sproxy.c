@@ -48,6 +48,11 @@ struct sproxy {
     _Atomic unsigned busy_workers; /* while draining */
 };
 
+unsigned sproxy_workers(const struct sproxy *s)
+{
+    return program_workers(s->program);
+}
+
 struct rpc_cq *sproxy_cq(const struct sproxy *s)
 {
     return s->cq;

@@ -18,6 +18,7 @@ extern const struct program_calls sproxy_calls;
 
 /* For workers; any thread. */
 struct rpc_cq *sproxy_cq(const struct sproxy *s);
+unsigned sproxy_workers(const struct sproxy *s);
 const struct sp_options *sproxy_options(const struct sproxy *s);
 struct byte_budget *sproxy_budget(struct sproxy *s);
 struct metrics_registry *sproxy_metrics(const struct sproxy *s);

@@ -12,7 +12,7 @@ static struct sp_broker_pick pick;
 
 static void setup(void)
 {
-    ck_assert_int_eq(sp_broker_pick_init(&pick, urls, TEST_COUNT(urls)), 0);
+    ck_assert_int_eq(sp_broker_pick_init(&pick, urls, TEST_COUNT(urls), 1), 0);
 }
 
 static void teardown(void)
@@ -102,11 +102,11 @@ START_TEST(bad_urls_and_numbers_are_refused_by_name)
 {
     struct sp_broker_pick bad;
     static const char *const http[] = {"http://a:1"};
-    ck_assert_int_lt(sp_broker_pick_init(&bad, http, 1), 0);
+    ck_assert_int_lt(sp_broker_pick_init(&bad, http, 1, 1), 0);
     ck_assert_ptr_nonnull(strstr(err_text(), "upstream"));
     ck_assert_ptr_nonnull(strstr(err_text(), "http"));
-    ck_assert_int_eq(sp_broker_pick_init(&bad, http, 0), -EINVAL);
-    ck_assert_int_eq(sp_broker_pick_init(&bad, http, SP_BROKER_MAX + 1), -EINVAL);
+    ck_assert_int_eq(sp_broker_pick_init(&bad, http, 0, 1), -EINVAL);
+    ck_assert_int_eq(sp_broker_pick_init(&bad, http, SP_BROKER_MAX + 1, 1), -EINVAL);
 }
 END_TEST
 

@@ -40,6 +40,11 @@ static struct sproxy program;
 
 static struct rpc_cq *cq;
 
+unsigned sproxy_workers(const struct sproxy *s)
+{
+    return WORKERS;
+}
+
 struct rpc_cq *sproxy_cq(const struct sproxy *s)
 {
     return cq;
