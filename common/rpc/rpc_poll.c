@@ -271,11 +271,11 @@ int rpc_poll_start(struct loop *loop, grpc_completion_queue *queue)
     return 0;
 }
 
-bool rpc_poll_stop(void)
+void rpc_poll_stop(void)
 {
     struct rpc_poll *p = polling;
     if (!p)
-        return false;
+        return;
     assert(is_here(p));
     pthread_mutex_lock(&p->shared.mutex);
     struct mailbox *mailbox = p->shared.mailbox;
@@ -286,5 +286,4 @@ bool rpc_poll_stop(void)
     loop_timer_stop(&p->tick);
     loop_task_cancel(&p->turn);
     p->watch = loop_watch_free(p->watch);
-    return true;
 }

@@ -30,8 +30,8 @@ void rpc_poll_init_grpc(gpr_log_func log);
 /* LOOP polls QUEUE from now on. Call it on the loop's thread. One in a process. 0 or negative errno: then LOOP can't.
  */
 int rpc_poll_start(struct loop *loop, grpc_completion_queue *queue);
-/* The same thread. False: no loop polled. */
-bool rpc_poll_stop(void);
+/* The same thread. Fine if no loop polls. */
+void rpc_poll_stop(void);
 
 bool rpc_poll_is_started(void);
 /* The loop that polls, if it is this thread's. Else NULL. */
