@@ -22,9 +22,6 @@ enum {
 
 #define METRICS_OWNER struct rp_metrics
 static const struct metric_info rp_metric_infos[] = {RP_METRICS(METRIC_INFO)};
-#undef METRICS_OWNER
-#define METRICS_OWNER struct trunk_metrics
-static const struct metric_info trunk_metric_infos[] = {TRUNK_METRICS(METRIC_INFO)};
 
 static void rp_worker_on_tick(struct loop_timer *timer)
 {
@@ -39,8 +36,7 @@ static int rp_worker_add_metrics(struct rp_worker *w)
     int r = metrics_add(registry, "rproxy", rp_metric_infos, sizeof rp_metric_infos / sizeof rp_metric_infos[0],
                         &w->metrics);
     if (r >= 0)
-        r = metrics_add(registry, "rproxy", trunk_metric_infos,
-                        sizeof trunk_metric_infos / sizeof trunk_metric_infos[0], &w->trunk_metrics);
+        r = trunk_metrics_add(&w->trunk_metrics, registry, "rproxy");
     return r;
 }
 

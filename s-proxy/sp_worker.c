@@ -21,9 +21,6 @@ enum {
 
 #define METRICS_OWNER struct sp_metrics
 static const struct metric_info sp_metric_infos[] = {SP_METRICS(METRIC_INFO)};
-#undef METRICS_OWNER
-#define METRICS_OWNER struct trunk_metrics
-static const struct metric_info trunk_metric_infos[] = {TRUNK_METRICS(METRIC_INFO)};
 
 static void sp_worker_on_tick(struct loop_timer *timer)
 {
@@ -38,8 +35,7 @@ static int sp_worker_add_metrics(struct sp_worker *w)
     int r = metrics_add(registry, "sproxy", sp_metric_infos, sizeof sp_metric_infos / sizeof sp_metric_infos[0],
                         &w->metrics);
     if (r >= 0)
-        r = metrics_add(registry, "sproxy", trunk_metric_infos,
-                        sizeof trunk_metric_infos / sizeof trunk_metric_infos[0], &w->trunk_metrics);
+        r = trunk_metrics_add(&w->trunk_metrics, registry, "sproxy");
     return r;
 }
 

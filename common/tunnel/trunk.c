@@ -76,6 +76,17 @@ static void trunk_describe(const struct log_object *self, struct log_writer *w)
     log_field(w, "peer", "%s", trunk_peer(t));
 }
 
+/* --- Counters */
+
+#define METRICS_OWNER struct trunk_metrics
+static const struct metric_info trunk_metric_infos[] = {TRUNK_METRICS(METRIC_INFO)};
+
+int trunk_metrics_add(struct trunk_metrics *m, struct metrics_registry *registry, const char *prefix)
+{
+    return metrics_add(registry, prefix, trunk_metric_infos, sizeof(trunk_metric_infos) / sizeof(trunk_metric_infos[0]),
+                       m);
+}
+
 /* --- Hello */
 
 static void send_hello(struct trunk *t)

@@ -47,6 +47,8 @@ enum { TRUNK_ID_TEXT = 33 }; /* 32 hex digits and NUL */
 struct trunk_metrics {
     TRUNK_METRICS(METRIC_FIELD)
 };
+/* Have M shown by REGISTRY (metrics_add()), as PREFIX_trunks_open and so on. 0 or negative errno. */
+int trunk_metrics_add(struct trunk_metrics *m, struct metrics_registry *registry, const char *prefix);
 
 struct trunk_options {
     const char *software;   /* "r-proxy 0.1.0"; outlives the trunk */
