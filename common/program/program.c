@@ -169,7 +169,8 @@ static void program_on_term(int signum, void *arg)
     p->params->calls->drain(p);
 }
 
-/* Only the log can change while sessions live; the rest would concern listeners and limits that are already agreed. */
+/* The log can change while sessions live, and what the program has a reload() for; the rest would concern listeners and
+ * limits that are already agreed. */
 static void program_on_hup(int signum, void *arg)
 {
     struct program *p = arg;
@@ -179,6 +180,8 @@ static void program_on_hup(int signum, void *arg)
     int r = config_load(p->params->config, p->argc, p->argv, fresh);
     if (r == 0) {
         program_apply_log(fresh);
+        if (p->params->calls->reload)
+            p->params->calls->reload(p, fresh);
         log_info(NULL, "SIGHUP: log and log-format are as configured now; other options take effect at the next start");
         config_free(p->params->config, fresh);
     } else {
