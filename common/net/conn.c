@@ -44,7 +44,7 @@ static int conn_read_events(const struct conn *c)
 {
     if (c->is_read_done)
         return 0;
-    if (!c->is_paused)
+    if (!c->is_paused || conn_is_opening(c))
         return UV_READABLE;
     return c->is_hung_up ? 0 : UV_PRIORITIZED;
 }
@@ -57,6 +57,11 @@ void conn_watch(struct conn *c)
     if (events == UV_PRIORITIZED && (c->watched & UV_READABLE))
         events = UV_READABLE;
     conn_set_poll(c, events | (c->is_write_blocked ? UV_WRITABLE : 0));
+}
+
+bool conn_is_opening(const struct conn *c)
+{
+    return c->layer && !c->layer->is_open;
 }
 
 static int conn_socket_error(const struct conn *c)
@@ -100,7 +105,9 @@ static void conn_on_poll(uv_poll_t *poll, int status, int events)
     }
     if (status >= 0 && !(events & (UV_READABLE | UV_PRIORITIZED)))
         return;
-    if (c->is_paused)
+    if (conn_is_opening(c))
+        conn_input_open(c);
+    else if (c->is_paused)
         conn_on_paused_event(c, events);
     else
         conn_input_read(c);
@@ -139,6 +146,12 @@ static bool conn_is_end_due(const struct conn *c)
     return c->is_paused ? c->error < 0 : !c->is_offer_due;
 }
 
+static const char *conn_error_text(const struct conn *c)
+{
+    const char *text = conn_layer_text(c->layer);
+    return text ? text : strerror(-c->error);
+}
+
 static void conn_report_end(struct conn *c)
 {
     if (!conn_is_end_due(c))
@@ -147,7 +160,7 @@ static void conn_report_end(struct conn *c)
     if (c->error == 0)
         c->cbs->on_end(c, CONN_END_EOF, "closed by the peer", c->arg);
     else
-        c->cbs->on_end(c, CONN_END_ERROR, strerror(-c->error), c->arg);
+        c->cbs->on_end(c, CONN_END_ERROR, conn_error_text(c), c->arg);
 }
 
 static void conn_report_drain(struct conn *c)
@@ -159,13 +172,24 @@ static void conn_report_drain(struct conn *c)
         c->cbs->on_drain(c, c->arg);
 }
 
+/* Bytes that the layers hold: poll does not come for them. */
+static bool conn_is_input_due(const struct conn *c)
+{
+    return c->is_input_left && !c->is_paused && !c->is_read_done;
+}
+
+static bool conn_is_write_due(const struct conn *c)
+{
+    return bufq_len(&c->out) > 0 && !c->is_write_blocked && !conn_is_opening(c);
+}
+
 /* What is left for the next turn, and what poll shall say. */
 static void conn_settle(struct conn *c)
 {
-    const bool is_write_left = bufq_len(&c->out) > 0 && !c->is_write_blocked;
+    const bool is_write_left = conn_is_write_due(c);
     const bool is_offer_left = c->is_offer_due && !c->is_paused;
     const bool is_read_left = c->error < 0 && !c->is_read_done;
-    if (is_write_left || is_offer_left || is_read_left)
+    if (is_write_left || is_offer_left || is_read_left || conn_is_input_due(c))
         conn_schedule(c);
     conn_watch(c);
 }
@@ -179,6 +203,8 @@ static void conn_on_task(struct loop_task *task)
     }
     if (c->is_offer_due && !c->is_paused)
         conn_input_offer(c);
+    if (!c->is_closed && conn_is_input_due(c))
+        conn_input_read(c);
     if (!c->is_closed)
         conn_output_write(c);
     if (!c->is_closed)
@@ -202,6 +228,7 @@ static void conn_parcel_drop_bytes(struct conn_parcel *parcel)
 void conn_parcel_close(struct conn_parcel *parcel)
 {
     conn_parcel_drop_bytes(parcel);
+    parcel->layer = conn_layer_free(parcel->layer);
     if (parcel->fd >= 0)
         close(parcel->fd);
     parcel->fd = -1;
@@ -231,7 +258,6 @@ static int conn_open(struct loop *loop, struct conn_parcel *parcel, struct conn 
     c->fd = parcel->fd;
     c->peer = parcel->peer;
     c->is_read_done = parcel->peer_has_closed;
-    c->ops = &conn_tcp_ops;
     bufq_init(&c->out, SIZE_MAX);
     loop_task_init(&c->task, conn_on_task);
     int r = conn_adopt_unread(c, parcel);
@@ -273,6 +299,9 @@ int conn_attach(struct loop *loop, struct conn_parcel *parcel, const struct conn
         return r;
     }
     conn_parcel_drop_bytes(parcel);
+    c->layer = parcel->layer;
+    c->is_input_left = c->layer && c->layer->is_open;
+    parcel->layer = NULL;
     parcel->fd = -1;
     c->cbs = cbs;
     c->arg = arg;
@@ -287,6 +316,7 @@ static void conn_on_closed(uv_handle_t *poll)
 {
     struct conn *c = poll->data;
     buf_unref(c->unread);
+    conn_layer_free(c->layer);
     net_loop_put(c->net);
     free(c);
 }
@@ -315,6 +345,7 @@ void conn_detach(struct conn *c, struct conn_parcel *ret_parcel)
     *ret_parcel = (struct conn_parcel){
         .fd = c->fd,
         .peer = c->peer,
+        .layer = c->layer,
         .unread = c->unread,
         .unsent = bufq_take(&c->out),
         .peer_has_closed = c->is_read_done,
@@ -325,7 +356,16 @@ void conn_detach(struct conn *c, struct conn_parcel *ret_parcel)
         shutdown(c->fd, SHUT_RDWR);
     }
     c->unread = NULL;
+    c->layer = NULL;
     conn_take_off(c);
+}
+
+/* A stream that a layer has ended has a socket that works: the peer shall hear why. */
+static bool conn_may_linger(const struct conn *c)
+{
+    if (conn_layer_error(c->layer) < 0)
+        return true;
+    return c->error == 0 && !conn_is_opening(c);
 }
 
 struct conn *conn_close(struct conn *c, uint32_t within_ms)
@@ -333,7 +373,7 @@ struct conn *conn_close(struct conn *c, uint32_t within_ms)
     if (!c)
         return NULL;
     assert(!c->is_closed);
-    if (within_ms > 0 && c->error == 0 && conn_linger_start(c, within_ms) == 0) {
+    if (within_ms > 0 && conn_may_linger(c) && conn_linger_start(c, within_ms) == 0) {
         c->is_closed = true; /* for callbacks on the stack */
         return NULL;
     }
@@ -371,7 +411,7 @@ void conn_resume(struct conn *c)
     c->is_paused = false;
     if (c->unread)
         c->is_offer_due = true;
-    if (c->is_offer_due || c->is_read_done || !(c->watched & UV_READABLE))
+    if (c->is_offer_due || c->is_read_done || c->is_input_left || !(c->watched & UV_READABLE))
         conn_schedule(c);
 }
 
@@ -438,7 +478,7 @@ int conn_write_buf(struct conn *c, struct buf *buf, size_t offset)
 
 size_t conn_queued_bytes(const struct conn *c)
 {
-    return bufq_len(&c->out);
+    return bufq_len(&c->out) + conn_layer_pending_bytes(c->layer);
 }
 
 void conn_set_low_mark(struct conn *c, size_t bytes)

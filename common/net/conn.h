@@ -1,5 +1,6 @@
-/* A byte stream on the loop: read, write queue, pause, detach, attach, close. TCP and Unix sockets; TLS and WebSocket
- * are further implementations of `struct conn_ops`.
+/* A byte stream on the loop: read, write queue, pause, detach, attach, close. TCP and Unix sockets, with layers on them
+ * (TLS, WebSocket: conn_layer.h) that the user does not see: their handshakes go on by themselves, paused or not, and
+ * what is written meanwhile waits.
  *
  *   socket --> input (kept only while something is unread) --> on_input(cursor)      the user takes what it can
  *   conn_write*() --> output queue --(end of the turn, or writable)--> socket        one write per turn
@@ -28,10 +29,11 @@
 
 struct loop;
 struct conn;
+struct conn_layer;
 
 enum conn_end {
     CONN_END_EOF,   /* the peer has closed its side in order */
-    CONN_END_ERROR, /* reset, timed out, TLS failure ...: the text says which */
+    CONN_END_ERROR, /* reset, timed out, TLS failure ...: the text says which, with certificate and reason */
 };
 
 /* Must outlive the conn. */
@@ -60,13 +62,15 @@ struct conn_peer {
     char text[64]; /* "10.0.0.8:50122", "[::1]:1883", "unix:pid 17" */
 };
 
-/* A conn taken off its loop: plain data for TCP and Unix sockets, so it can cross to another loop or process. */
+/* A conn taken off its loop, so that it can cross to another loop; without layers it is plain data and could cross to
+ * another process too. */
 struct conn_parcel {
     int fd; /* owned by the parcel */
     struct conn_peer peer;
-    struct buf *unread;   /* bytes received and not used; NULL = none; owned */
-    struct buf *unsent;   /* bytes queued and not written; NULL = none; owned */
-    bool peer_has_closed; /* EOF was seen behind the unread bytes */
+    struct conn_layer *layer; /* on top of the socket, open or not yet; NULL = none; owned */
+    struct buf *unread;       /* bytes received and not used; NULL = none; owned */
+    struct buf *unsent;       /* bytes queued and not written; NULL = none; owned */
+    bool peer_has_closed;     /* EOF was seen behind the unread bytes */
 };
 
 /* A conn on LOOP from PARCEL, whose contents it takes over, on success and on failure. 0 or negative errno.
@@ -106,6 +110,7 @@ void conn_commit(struct conn *c, size_t used);
 int conn_write(struct conn *c, const void *bytes, size_t n);
 /* Queue BUF from OFFSET on without copying. Takes the caller's reference whether it succeeds or not. */
 int conn_write_buf(struct conn *c, struct buf *buf, size_t offset);
+/* What waits for the socket, in the queue and, encrypted or framed already, behind it. */
 size_t conn_queued_bytes(const struct conn *c);
 void conn_set_low_mark(struct conn *c, size_t bytes);
 /* Bytes handed to the socket since the beginning: what credit is returned from. */
@@ -113,9 +118,9 @@ uint64_t conn_written_bytes(const struct conn *c);
 
 /* Writes what is queued now, without waiting for the end of the turn. */
 void conn_flush(struct conn *c);
-/* Close: what is queued is written first if WITHIN_MS > 0 (then FIN; input is discarded meanwhile, the socket is closed
- * when the peer closes or the time is over); 0 = at once, output dropped; a socket with unread input then sends RST. C
- * must not be used afterwards. NULL is fine. */
+/* Close: what is queued is written first if WITHIN_MS > 0 (then the layers' farewells and FIN; input is discarded
+ * meanwhile, the socket is closed when the peer closes or the time is over); 0 = at once, output dropped; a socket with
+ * unread input then sends RST. C must not be used afterwards. NULL is fine. */
 struct conn *conn_close(struct conn *c, uint32_t within_ms);
 
 #endif

@@ -15,6 +15,18 @@ enum {
     CONN_INPUT_REST_MAX = 16 * 1024 * 1024, /* more than a receive buffer holds: whoever sends more is not dead */
 };
 
+/* As recv(): less than N means that there is no more, so a full read leaves open whether the layers hold bytes. */
+static ssize_t conn_input_recv(struct conn *c, void *dst, size_t n)
+{
+    if (!c->layer)
+        return conn_tcp_read(c->fd, dst, n);
+    ssize_t got = conn_layer_read(c->layer, dst, n);
+    c->is_input_left = got == (ssize_t)n || (got > 0 && conn_layer_has_ended(c->layer));
+    if (c->is_input_left || conn_layer_pending_bytes(c->layer) > 0)
+        conn_schedule(c);
+    return got;
+}
+
 static bool conn_input_is_wanted(const struct conn *c)
 {
     return !c->is_closed && !c->is_paused;
@@ -99,7 +111,7 @@ static bool conn_input_read_scratch(struct conn *c, size_t held)
 {
     uint8_t *scratch = c->net->scratch;
     const size_t room = NET_SCRATCH_BYTES - held;
-    ssize_t n = c->ops->read(c, scratch + held, room);
+    ssize_t n = conn_input_recv(c, scratch + held, room);
     if (n <= 0)
         return conn_input_stop(c, n);
     const size_t total = held + (size_t)n;
@@ -136,7 +148,7 @@ static bool conn_input_read_direct(struct conn *c, size_t held)
         conn_fail(c, -ENOMEM);
         return true;
     }
-    ssize_t n = c->ops->read(c, dst, room);
+    ssize_t n = conn_input_recv(c, dst, room);
     if (n <= 0)
         return conn_input_stop(c, n);
     buf_commit(c->unread, (size_t)n);
@@ -168,10 +180,23 @@ void conn_input_take_rest(struct conn *c)
 {
     size_t before = conn_unread_bytes(c);
     while (!c->is_read_done && conn_unread_bytes(c) - before < CONN_INPUT_REST_MAX) {
-        ssize_t n = c->ops->read(c, c->net->scratch, NET_SCRATCH_BYTES);
+        ssize_t n = conn_input_recv(c, c->net->scratch, NET_SCRATCH_BYTES);
         if (n <= 0)
             break;
         conn_input_keep(c, c->net->scratch, (size_t)n);
     }
     c->is_read_done = true;
+}
+
+void conn_input_open(struct conn *c)
+{
+    int r = conn_layer_open(c->layer);
+    conn_schedule(c);
+    if (r == -EAGAIN)
+        return;
+    c->is_input_left = r == 0; /* what came together with the end of the handshake */
+    if (r < 0) {
+        c->is_read_done = true;
+        conn_fail(c, r);
+    }
 }

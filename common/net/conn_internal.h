@@ -4,7 +4,8 @@
  *   conn_input.c   socket -> scratch or own buffer -> on_input
  *   conn_output.c  queue -> socket, low mark
  *   conn_linger.c  after conn_close(): write the rest, FIN, wait for the peer's
- *   conn_tcp.c     struct conn_ops for plain sockets */
+ *   conn_tcp.c     bytes in and out of the socket
+ *   conn_layer.c   what may stand between: TLS, WebSocket */
 #ifndef CONN_INTERNAL_H
 #define CONN_INTERNAL_H
 
@@ -12,22 +13,10 @@
 
 #include "bufq.h"
 #include "conn.h"
+#include "conn_layer.h"
 #include "loop.h"
 
 struct net_loop;
-
-/* How bytes get in and out: what TLS and WebSocket do differently. Nothing blocks, nothing calls back. */
-struct conn_ops {
-    /* Up to N > 0 bytes to DST. Returns how many; 0 at the end of the stream; -EAGAIN; another negative errno: it is
-     * dead. */
-    ssize_t (*read)(struct conn *c, void *dst, size_t n);
-    /* Returns how many bytes were taken; -EAGAIN; another negative errno: it is dead. */
-    ssize_t (*write)(struct conn *c, const struct iovec *iov, int n);
-    /* No more will be written: tell the peer. */
-    void (*finish)(struct conn *c);
-};
-
-extern const struct conn_ops conn_tcp_ops;
 
 enum { CONN_READ_BYTES_PER_TURN = 128 * 1024 }; /* then others have their turn; poll comes back at once */
 
@@ -35,8 +24,8 @@ struct conn_linger;
 
 struct conn {
     uv_poll_t poll;
-    struct loop_task task; /* deferred while there is something to do at the end of the turn */
-    const struct conn_ops *ops;
+    struct loop_task task;    /* deferred while there is something to do at the end of the turn */
+    struct conn_layer *layer; /* the top one; NULL: only the socket */
     const struct conn_cbs *cbs;
     void *arg;
     struct net_loop *net;       /* one reference */
@@ -53,8 +42,9 @@ struct conn {
     bool is_closed : 1; /* conn_close() or conn_detach(): no callback any more, memory goes with the turn */
     bool is_paused : 1;
     bool is_offer_due : 1;
-    bool is_read_done : 1; /* nothing more will come from the socket */
-    bool is_hung_up : 1;   /* poll reports HUP, which cannot be masked: not watched while paused */
+    bool is_read_done : 1;  /* nothing more will come from the socket */
+    bool is_input_left : 1; /* the layers may hold bytes that poll does not know of */
+    bool is_hung_up : 1;    /* poll reports HUP, which cannot be masked: not watched while paused */
     bool is_end_reported : 1;
     bool is_write_blocked : 1; /* until poll says writable */
     bool is_above_mark : 1;    /* the queue has been above the low mark since the last on_drain */
@@ -72,6 +62,9 @@ void conn_destroy(struct conn *c);
 /* Set poll to what C waits for now. */
 void conn_watch(struct conn *c);
 
+/* Whether the layers' handshakes are still going on: nothing is read or written meanwhile. */
+bool conn_is_opening(const struct conn *c);
+
 /* conn_input.c */
 /* Read and offer, bounded. True if the socket has nothing more at present. */
 bool conn_input_read(struct conn *c);
@@ -80,6 +73,9 @@ void conn_input_offer(struct conn *c);
 /* After the stream has died, while paused: take what had arrived into memory, so that it is not lost with the socket.
  */
 void conn_input_take_rest(struct conn *c);
+
+/* The layers' handshakes go on, paused or not. */
+void conn_input_open(struct conn *c);
 
 /* conn_output.c */
 /* Write what the socket takes. */

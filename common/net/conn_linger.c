@@ -1,9 +1,10 @@
 /* What is left of a conn after conn_close() with time to write the rest: no callbacks, only
  *
- *   write what is queued --> FIN --> discard input until the peer's FIN --> close
+ *   write what is queued --> the layers' farewells, FIN --> discard input until the peer's FIN --> close
  *
- * and a time limit. Waiting for the peer matters: a socket closed with unread input sends RST, and a RST that overtakes
- * the bytes just written takes them from the peer's receive buffer. */
+ * and a time limit. Input is discarded as it comes from the socket, past all layers. Waiting for the peer matters: a
+ * socket closed with unread input sends RST, and a RST that overtakes the bytes just written takes them from the peer's
+ * receive buffer. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ struct conn_linger {
     struct loop_timer timer;
     struct conn *conn;
     bool is_finished; /* FIN has been sent */
+    bool is_lost;     /* the socket takes no more */
 };
 
 static void conn_linger_on_timer(struct loop_timer *timer)
@@ -31,6 +33,8 @@ int conn_linger_start(struct conn *c, uint32_t within_ms)
     loop_timer_init(&c->linger->timer, c->net->loop, conn_linger_on_timer);
     loop_timer_start(&c->linger->timer, within_ms);
     c->is_paused = false; /* what comes is read and thrown away */
+    if (c->layer)
+        c->is_read_done = false; /* a layer may have come to its end before the socket */
     conn_schedule(c);
     return 0;
 }
@@ -39,7 +43,7 @@ static void conn_linger_discard(struct conn *c)
 {
     size_t budget = CONN_READ_BYTES_PER_TURN;
     while (!c->is_read_done && budget >= NET_SCRATCH_BYTES) {
-        ssize_t n = c->ops->read(c, c->net->scratch, NET_SCRATCH_BYTES);
+        ssize_t n = conn_tcp_read(c->fd, c->net->scratch, NET_SCRATCH_BYTES);
         if (n == -EAGAIN)
             return;
         if (n <= 0)
@@ -50,15 +54,31 @@ static void conn_linger_discard(struct conn *c)
     }
 }
 
+static void conn_linger_finish(struct conn *c)
+{
+    int r = 0;
+    if (c->layer)
+        r = conn_layer_finish(c->layer);
+    else
+        conn_tcp_finish(c->fd);
+    if (r == -EAGAIN)
+        c->is_write_blocked = true;
+    else if (r < 0)
+        c->linger->is_lost = true;
+    else
+        c->linger->is_finished = true;
+}
+
 void conn_linger_step(struct conn *c)
 {
+    const int error = c->error;
     conn_linger_discard(c);
     conn_output_write(c);
-    if (bufq_len(&c->out) == 0 && !c->linger->is_finished) {
-        c->ops->finish(c);
-        c->linger->is_finished = true;
-    }
-    if (c->error < 0 || (c->is_read_done && c->linger->is_finished)) {
+    if (c->error != error)
+        c->linger->is_lost = true;
+    else if (bufq_len(&c->out) == 0 && !c->linger->is_finished && !c->is_write_blocked)
+        conn_linger_finish(c);
+    if (c->linger->is_lost || (c->is_read_done && c->linger->is_finished)) {
         conn_destroy(c);
         return;
     }
