@@ -21,7 +21,7 @@ static ssize_t conn_input_recv(struct conn *c, void *dst, size_t n)
     if (!c->layer)
         return conn_tcp_read(c->fd, dst, n);
     ssize_t got = conn_layer_read(c->layer, dst, n);
-    c->is_input_left = got == (ssize_t)n || (got > 0 && conn_layer_has_ended(c->layer));
+    c->is_input_left = got == (ssize_t)n || c->layer->is_input_left || (got > 0 && conn_layer_has_ended(c->layer));
     if (c->is_input_left || conn_layer_pending_bytes(c->layer) > 0)
         conn_schedule(c);
     return got;
@@ -194,9 +194,11 @@ void conn_input_open(struct conn *c)
     conn_schedule(c);
     if (r == -EAGAIN)
         return;
-    c->is_input_left = r == 0; /* what came together with the end of the handshake */
     if (r < 0) {
         c->is_read_done = true;
         conn_fail(c, r);
+        return;
     }
+    conn_layer_tell(c->layer, &c->peer);
+    c->is_input_left = true; /* what came together with the end of the handshake */
 }

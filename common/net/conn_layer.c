@@ -40,6 +40,14 @@ int conn_layer_open(struct conn_layer *l)
     return r;
 }
 
+void conn_layer_tell(struct conn_layer *l, struct conn_peer *peer)
+{
+    if (l->below)
+        conn_layer_tell(l->below, peer);
+    if (l->ops->tell)
+        l->ops->tell(l, peer);
+}
+
 ssize_t conn_layer_read(struct conn_layer *l, void *dst, size_t n)
 {
     if (l->error < 0)

@@ -21,14 +21,17 @@
 #include "bufq.h"
 
 struct conn_layer;
+struct conn_peer;
 
 struct conn_layer_ops {
     /* Goes on with the handshake; the layer below is open. 0 once it is done; -EAGAIN: more must come; another negative
      * errno: it is dead. */
     int (*open)(struct conn_layer *l);
+    /* Once, when all layers are open: what the handshake has told of the peer. May be NULL. */
+    void (*tell)(struct conn_layer *l, struct conn_peer *peer);
     /* As many bytes as there are, up to N > 0: less than N says that nothing more comes before the socket is readable
-     * again, or that the end is known (has_ended, error) and comes with the next call. 0 at the orderly end; -EAGAIN;
-     * another negative errno: it is dead. Only when open. */
+     * again (unless is_input_left), or that the end is known (has_ended, error) and comes with the next call. 0 at the
+     * orderly end; -EAGAIN; another negative errno: it is dead. Only when open. */
     ssize_t (*read)(struct conn_layer *l, void *dst, size_t n);
     /* Returns how many bytes were taken, at least one; another call may take more. Negative errno: it is dead. Only
      * when open and with nothing pending. */
@@ -49,7 +52,8 @@ struct conn_layer {
     int error;                /* negative errno with which it failed; 0 */
     bool is_open;
     bool is_finished;
-    bool has_ended; /* what is to be read ends in order, whether or not the socket's input does */
+    bool is_input_left; /* of the top: read() has stopped although there may be more, others have their turn */
+    bool has_ended;     /* what is to be read ends in order, whether or not the socket's input does */
 };
 
 /* --- For whoever drives them: L is the top. */
@@ -62,6 +66,8 @@ struct conn_layer *conn_layer_free(struct conn_layer *l);
  * call it itself (a dial does). 0 when all are done; -EAGAIN: call again when the socket is readable; another negative
  * errno. */
 int conn_layer_open(struct conn_layer *l);
+/* After that, once: what they know of the peer goes to *PEER, from the bottom up. */
+void conn_layer_tell(struct conn_layer *l, struct conn_peer *peer);
 /* As the ops; a layer that is not open has nothing yet (-EAGAIN), and one with bytes pending takes nothing (-EAGAIN).
  */
 ssize_t conn_layer_read(struct conn_layer *l, void *dst, size_t n);
