@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "err.h"
 #include "mqtt_packet.h"
@@ -22,6 +23,15 @@ static int rp_check_target(const char *text)
     return target_parse(text, RP_S_PROXY_PORT, &target);
 }
 
+/* A host without port. */
+static int rp_check_name(const char *text)
+{
+    struct target target;
+    if (strchr(text, ':'))
+        return err_set(-EINVAL, "\"%.80s\": a name without port", text);
+    return target_parse(text, RP_S_PROXY_PORT, &target);
+}
+
 static const struct config_row rp_rows[] = {
     {.name = "s-proxy",
      .kind = CONFIG_LIST,
@@ -32,6 +42,38 @@ static const struct config_row rp_rows[] = {
      .help = "where an s-proxy is: HOST[:PORT], dns:///HOST:PORT, ipv4:ADDRESS:PORT,..., ipv6:[ADDRESS]:PORT,... or "
              "unix:/path; sessions are spread over all of them and over all addresses of a name; may be given several "
              "times"},
+};
+
+static const struct config_row rp_security_rows[] = {
+    {.name = "trunk-tls-ca",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, trunk_tls_ca),
+     .argument = "FILE|DIR",
+     .help = "speak TLS with s-proxies, and only with those whose certificate is signed by one of these CAs and names "
+             "the target; a folder is one that openssl rehash has been over; without it the CAs of the system count. "
+             "Any option of TLS turns it on; all files are read again when they change, and on SIGHUP"},
+    {.name = "trunk-tls-cert",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, trunk_tls_cert),
+     .argument = "FILE",
+     .help = "certificate of this r-proxy, with its chain, for an s-proxy that wants one (PEM)"},
+    {.name = "trunk-tls-key",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, trunk_tls_key),
+     .argument = "FILE",
+     .help = "its private key, without password"},
+    {.name = "trunk-tls-server-name",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, trunk_tls_server_name),
+     .argument = "NAME",
+     .check = rp_check_name,
+     .help =
+         "the name that s-proxies go by in TLS (SNI, certificate) and HTTP/2 (authority), in place of the target's"},
+    {.name = "trunk-token-file",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, trunk_token_file),
+     .argument = "FILE",
+     .help = "the token (first line) that s-proxies are shown; read again on SIGHUP"},
 };
 
 static const struct config_row rp_limit_rows[] = {
@@ -52,6 +94,7 @@ static const struct config_row rp_limit_rows[] = {
 static const struct config_table rp_tables[] = {
     {"Tunnel", CONFIG_ROWS(rp_rows), 0},
     TRUNK_OPTION_TABLE(offsetof(struct rp_options, trunk)),
+    {"Security of trunks", CONFIG_ROWS(rp_security_rows), 0},
     {"Limits", CONFIG_ROWS(rp_limit_rows), 0},
     PROGRAM_OPTION_TABLE,
 };
@@ -82,7 +125,16 @@ static int rp_check(const struct config_loader *l, const void *target)
     const struct rp_options *o = target;
     if (o->s_proxy.count > RP_TARGETS_MAX)
         return config_refuse(l, "s-proxy", "at most %d are possible", RP_TARGETS_MAX);
+    if (o->trunk_tls_cert && !o->trunk_tls_key)
+        return config_refuse(l, "trunk-tls-cert", "trunk-tls-key is needed too");
+    if (o->trunk_tls_key && !o->trunk_tls_cert)
+        return config_refuse(l, "trunk-tls-key", "trunk-tls-cert is needed too");
     return 0;
+}
+
+bool rp_options_have_tls(const struct rp_options *o)
+{
+    return o->trunk_tls_ca || o->trunk_tls_cert || o->trunk_tls_key || o->trunk_tls_server_name;
 }
 
 const struct config_program rp_config = {

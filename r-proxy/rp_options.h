@@ -2,6 +2,7 @@
 #ifndef RP_OPTIONS_H
 #define RP_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "program.h"
@@ -19,10 +20,16 @@ struct rp_options {
     struct config_items listeners;  /* of struct rp_listener_options */
     struct config_list s_proxy;     /* targets, see target.h */
     struct trunk_config trunk;
+    char *trunk_tls_ca, *trunk_tls_cert, *trunk_tls_key; /* see rpc_tls.h; NULL: not given */
+    char *trunk_tls_server_name;                         /* NULL: as the target says */
+    char *trunk_token_file;                              /* NULL: none is shown */
     uint64_t connect_timeout_ms;
     uint64_t max_packet_bytes; /* 0 = what the broker says */
 };
 
 extern const struct config_program rp_config;
+
+/* Any option of TLS turns it on. */
+bool rp_options_have_tls(const struct rp_options *o);
 
 #endif

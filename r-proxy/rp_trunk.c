@@ -175,6 +175,8 @@ int rp_trunk_open(const struct rp_trunk_params *params, struct rp_trunk **ret_tr
         .authority = params->authority,
         .keepalive_ms = RP_KEEPALIVE_MS,
         .keepalive_timeout_ms = RP_KEEPALIVE_TIMEOUT_MS,
+        .tls = t->env->tls,
+        .tokens = t->env->tokens,
     };
     int r = rpc_channel_open(t->env->cq, &channel, &t->channel);
     if (r >= 0)

@@ -24,6 +24,8 @@
 struct mailbox;
 struct rpc_channel;
 struct rpc_cq;
+struct rpc_tls;
+struct rpc_tokens;
 struct rp_trunk;
 
 enum rp_trunk_state {
@@ -41,8 +43,11 @@ struct rp_trunk_env {
     struct mailbox *mailbox;
     const struct trunk_options *options;
     struct trunk_metrics *metrics;
-    int service;          /* enum trunk_service */
-    struct list released; /* of struct rp_trunk: without owner */
+    struct rpc_tls *tls;       /* NULL: in clear text */
+    struct rpc_tokens *tokens; /* NULL: none are shown */
+    const char *server_name;   /* for all targets; NULL: each has its own */
+    int service;               /* enum trunk_service */
+    struct list released;      /* of struct rp_trunk: without owner */
 };
 
 /* The state is another one; TEXT says why, valid during the call. */

@@ -232,11 +232,15 @@ static void rp_trunk_set_add(struct rp_target *target, const char *address, cons
     p->names |= target->bit;
 }
 
-/* The authority of a name is the name, of an address the address (RFC 3986 knows no Unix socket: what gRPC says). */
+/* The authority of a name is the name, of an address the address, unless they go by another (RFC 3986 knows no Unix
+ * socket: what gRPC says). */
 static void rp_target_add_address(struct rp_target *t, const union conn_address *address)
 {
     char text[TARGET_TEXT_MAX], authority[RP_AUTHORITY_MAX];
-    if (t->target.kind == TARGET_NAME)
+    const char *name = t->set->env.server_name;
+    if (name)
+        snprintf(authority, sizeof authority, "%s:%u", name, address_port(address));
+    else if (t->target.kind == TARGET_NAME)
         snprintf(authority, sizeof authority, "%s:%u", t->target.host, t->target.port);
     else
         address_format(address, authority);
@@ -294,7 +298,8 @@ static void rp_target_start(struct rp_target *t)
             rp_target_add_address(t, &t->target.addresses[i]);
         break;
     case TARGET_UNIX:
-        rp_trunk_set_add(t, target_format_unix(t->target.path, text), "localhost");
+        rp_trunk_set_add(t, target_format_unix(t->target.path, text),
+                         t->set->env.server_name ? t->set->env.server_name : "localhost");
         break;
     }
 }

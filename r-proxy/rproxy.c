@@ -18,16 +18,20 @@
 #include "rp_options.h"
 #include "rp_worker.h"
 #include "rpc_cq.h"
+#include "rpc_tls.h"
+#include "rpc_tokens.h"
 #include "trunk.h"
 #include "url.h"
 #include "worker.h"
 
-enum { RP_DEFAULT_PORT = 1883 };
+enum { RP_DEFAULT_PORT = 1883, RP_LOG_LINES = 10, RP_LOG_INTERVAL_MS = 10000 };
 
 struct rproxy {
     struct program *program;
     const struct rp_options *options;
     struct rpc_cq *cq;
+    struct rpc_tls *tls;       /* NULL: trunks are in clear text */
+    struct rpc_tokens *tokens; /* NULL: none are shown */
     struct worker_pool *pool;
     struct listener **listeners;
     size_t n_listeners;
@@ -56,6 +60,16 @@ struct rpc_cq *rproxy_cq(const struct rproxy *r)
 const struct trunk_options *rproxy_trunk_options(const struct rproxy *r)
 {
     return &r->trunk_options;
+}
+
+struct rpc_tls *rproxy_tls(const struct rproxy *r)
+{
+    return r->tls;
+}
+
+struct rpc_tokens *rproxy_tokens(const struct rproxy *r)
+{
+    return r->tokens;
 }
 
 struct metrics_registry *rproxy_metrics(const struct rproxy *r)
@@ -137,6 +151,67 @@ static void rproxy_close_listeners(struct rproxy *r)
     r->n_listeners = 0;
 }
 
+/* --- How s-proxies are met */
+
+static struct rpc_tls_files rproxy_tls_files(const struct rp_options *o)
+{
+    return (struct rpc_tls_files){.ca = o->trunk_tls_ca, .certificate = o->trunk_tls_cert, .key = o->trunk_tls_key};
+}
+
+/* On the thread that polls. */
+static void rproxy_on_refused(const char *text, void *arg)
+{
+    static struct log_limit limit = LOG_LIMIT(RP_LOG_LINES, RP_LOG_INTERVAL_MS);
+    log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "an s-proxy is not believed: %s", text);
+}
+
+static void rproxy_on_tls_reloaded(int e, const char *text, void *arg)
+{
+    if (e < 0)
+        log_error(NULL, "trunk TLS: what was used before is still used: %s", text);
+    else
+        log_info(NULL, "trunk TLS: read again: %s", text);
+}
+
+static int rproxy_open_tls(struct rproxy *r)
+{
+    const struct rpc_tls_params params = {.files = rproxy_tls_files(r->options), .on_refused = rproxy_on_refused};
+    char text[512];
+    if (!rp_options_have_tls(r->options))
+        return 0;
+    int e = rpc_tls_new(&params, &r->tls);
+    if (e < 0)
+        return err_context(e, "trunk TLS");
+    rpc_tls_watch(r->tls, program_loop(r->program), rproxy_on_tls_reloaded, r);
+    log_info(NULL, "trunk TLS: %s", rpc_tls_describe(r->tls, text, sizeof text));
+    return 0;
+}
+
+static int rproxy_open_tokens(struct rproxy *r)
+{
+    if (!r->options->trunk_token_file)
+        return 0;
+    if (!r->tls)
+        log_warn(NULL, "the token for s-proxies goes in clear text: whoever sees it can use it");
+    return err_context(rpc_tokens_new(r->options->trunk_token_file, &r->tokens), "trunk-token-file");
+}
+
+static void rproxy_reload(struct program *p, const void *fresh)
+{
+    struct rproxy *r = program_object(p);
+    const struct rp_options *o = fresh;
+    const struct rpc_tls_files files = rproxy_tls_files(o);
+    char text[512];
+    if (!r->tls != !rp_options_have_tls(o) || !r->tokens != !o->trunk_token_file)
+        log_warn(NULL, "TLS and tokens of trunks are turned on and off at the next start only");
+    if (r->tls && rp_options_have_tls(o)) {
+        int e = rpc_tls_reload(r->tls, &files);
+        rproxy_on_tls_reloaded(e, e < 0 ? err_text() : rpc_tls_describe(r->tls, text, sizeof text), r);
+    }
+    if (r->tokens && o->trunk_token_file && rpc_tokens_reload(r->tokens, o->trunk_token_file) < 0)
+        log_error(NULL, "the token for s-proxies is kept as it was: %s", err_text());
+}
+
 /* --- Life */
 
 static int rproxy_start(struct program *p, const void *options)
@@ -149,7 +224,11 @@ static int rproxy_start(struct program *p, const void *options)
     r->options = options;
     r->trunk_options = trunk_options_from_config(&r->options->trunk, "r-proxy " PROJECT_VERSION, 0);
     byte_budget_init(&r->budget, r->options->program.max_buffered_bytes);
-    int e = rpc_cq_start(&r->cq);
+    int e = rproxy_open_tls(r);
+    if (e >= 0)
+        e = rproxy_open_tokens(r);
+    if (e >= 0)
+        e = rpc_cq_start(&r->cq);
     if (e >= 0)
         e = worker_pool_start("r-proxy", program_workers(p), &rp_worker_calls, r, &r->pool);
     if (e >= 0)
@@ -181,8 +260,13 @@ static void rproxy_stop(struct program *p)
     rproxy_close_listeners(r);
     r->pool = worker_pool_stop(r->pool);
     r->cq = rpc_cq_stop(r->cq);
+    if (r->tls)
+        rpc_tls_unwatch(r->tls);
+    r->tls = rpc_tls_unref(r->tls);
+    r->tokens = rpc_tokens_free(r->tokens);
     free(r->listeners);
     free(r);
 }
 
-const struct program_calls rproxy_calls = {.start = rproxy_start, .drain = rproxy_drain, .stop = rproxy_stop};
+const struct program_calls rproxy_calls = {
+    .start = rproxy_start, .reload = rproxy_reload, .drain = rproxy_drain, .stop = rproxy_stop};

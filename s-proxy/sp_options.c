@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "sp_admission.h"
 #include "sp_broker_pick.h"
 #include "str.h"
 #include "url.h"
@@ -52,9 +53,48 @@ static const struct config_row sp_rows[] = {
      .help = "how long a broker may take to accept a connection, and again to answer CONNECT"},
 };
 
+static const struct config_row sp_security_rows[] = {
+    {.name = "trunk-tls-cert",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_options, trunk_tls_cert),
+     .argument = "FILE",
+     .help = "serve gRPC with TLS: certificate of this s-proxy, with its chain (PEM). All files of TLS are read again "
+             "when they change, and on SIGHUP"},
+    {.name = "trunk-tls-key",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_options, trunk_tls_key),
+     .argument = "FILE",
+     .help = "its private key, without password"},
+    {.name = "trunk-tls-client-ca",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_options, trunk_tls_client_ca),
+     .argument = "FILE|DIR",
+     .help = "only r-proxies with a certificate signed by one of these CAs may connect; a folder is one that openssl "
+             "rehash has been over"},
+    {.name = "trunk-tls-crl",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_options, trunk_tls_crl),
+     .argument = "FILE",
+     .help = "revocation lists of those CAs"},
+    {.name = "trunk-tokens-file",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_options, trunk_tokens_file),
+     .argument = "FILE",
+     .help = "only r-proxies that show one of these tokens may open a trunk, or a stream of the relay service; one in "
+             "each line; read again on SIGHUP"},
+    {.name = "trunk-allow-names",
+     .kind = CONFIG_LIST,
+     CONFIG_FIELD(struct sp_options, trunk_allow_names),
+     .argument = "NAME",
+     .check = sp_admission_check_name,
+     .help = "only r-proxies whose certificate has this name may: common name, DNS name or URI (SPIFFE), in full or "
+             "with * for its end; may be given several times; read again on SIGHUP"},
+};
+
 static const struct config_table sp_tables[] = {
     {"Tunnel and broker", CONFIG_ROWS(sp_rows), 0},
     TRUNK_OPTION_TABLE(offsetof(struct sp_options, trunk)),
+    {"Who may open trunks", CONFIG_ROWS(sp_security_rows), 0},
     PROGRAM_OPTION_TABLE,
 };
 
@@ -72,9 +112,29 @@ static int sp_positional(struct config_loader *l, size_t count, char *const *wor
     return config_give(l, "upstream", text);
 }
 
+static int sp_check_security(const struct config_loader *l, const struct sp_options *o)
+{
+    if (o->trunk_tls_cert && !o->trunk_tls_key)
+        return config_refuse(l, "trunk-tls-cert", "trunk-tls-key is needed too");
+    if (o->trunk_tls_key && !o->trunk_tls_cert)
+        return config_refuse(l, "trunk-tls-key", "trunk-tls-cert is needed too");
+    if (o->trunk_tls_client_ca && !o->trunk_tls_cert)
+        return config_refuse(l, "trunk-tls-client-ca", "trunk-tls-cert and trunk-tls-key are needed too");
+    if (o->trunk_tls_crl && !o->trunk_tls_client_ca)
+        return config_refuse(l, "trunk-tls-crl",
+                             "trunk-tls-client-ca is needed too: nobody is asked for a certificate");
+    if (o->trunk_allow_names.count > 0 && !o->trunk_tls_client_ca)
+        return config_refuse(l, "trunk-allow-names",
+                             "trunk-tls-client-ca is needed too: nobody is asked for a certificate");
+    return 0;
+}
+
 static int sp_check(const struct config_loader *l, const void *target)
 {
     const struct sp_options *o = target;
+    int r = sp_check_security(l, o);
+    if (r < 0)
+        return r;
     if (o->upstream.count > SP_BROKER_MAX)
         return config_refuse(l, "upstream", "at most %d are possible", SP_BROKER_MAX);
     return 0;

@@ -12,6 +12,9 @@ struct sp_options {
     struct config_list listen_grpc; /* HOST:PORT */
     struct config_list upstream;    /* URLs of brokers, in the order of preference */
     struct trunk_config trunk;
+    char *trunk_tls_cert, *trunk_tls_key, *trunk_tls_client_ca, *trunk_tls_crl; /* see rpc_tls.h; NULL: not given */
+    char *trunk_tokens_file;                                                    /* NULL: no token is asked for */
+    struct config_list trunk_allow_names;                                       /* empty: any name will do */
     uint64_t upstream_connect_timeout_ms; /* to connect, and again to answer CONNECT */
 };
 

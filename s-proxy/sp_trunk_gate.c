@@ -8,6 +8,7 @@
 
 #include "err.h"
 #include "rpc_stream.h"
+#include "sp_admission.h"
 #include "sp_session.h"
 #include "sp_worker.h"
 #include "sproxy.h"
@@ -103,6 +104,10 @@ static int sp_trunk_accept(struct sp_trunk *t, struct rpc_stream *stream)
 void sp_trunk_gate_on_stream(struct rpc_stream *stream, void *arg)
 {
     struct sp_worker *w = sp_worker_of_stream(arg, stream);
+    if (!sp_admission_check(sproxy_admission(w->program), stream, &w->metrics)) {
+        atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);
+        return;
+    }
     struct sp_trunk *t = calloc(1, sizeof *t);
     if (!t) {
         atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);

@@ -20,6 +20,7 @@ struct rpc_stream;
 struct sproxy;
 
 #define SP_METRICS(X)                                                                                       \
+    X(r_proxies_refused, COUNTER, "trunks and streams refused for want of a token or a name")               \
     X(sessions_opened, COUNTER, "sessions that r-proxies have opened")                                      \
     X(sessions_open, GAUGE, "sessions now")                                                                 \
     X(sessions_refused, COUNTER, "CONNECTs that the broker refused")                                        \

@@ -17,6 +17,8 @@
 #include "relay.h"
 #include "rpc_cq.h"
 #include "rpc_server.h"
+#include "rpc_tls.h"
+#include "sp_admission.h"
 #include "sp_options.h"
 #include "sp_session.h"
 #include "sp_trunk_gate.h"
@@ -33,13 +35,29 @@ enum {
     SP_MAX_STREAMS_PER_CONNECTION = 100000, /* one for each client of an r-proxy */
     SP_MAX_LANES = 262144,                  /* of a trunk */
     SP_MAX_METHODS = 2,
+    SP_LOG_LINES = 10,
+    SP_LOG_INTERVAL_MS = 10000,
 };
+
+#define SP_GATE_METRICS(X) \
+    X(handshakes_refused, COUNTER, "connections refused for their certificate, or for want of one")
+
+/* Counted by the thread that polls. */
+struct sp_gate_metrics {
+    SP_GATE_METRICS(METRIC_FIELD)
+};
+
+#define METRICS_OWNER struct sp_gate_metrics
+static const struct metric_info sp_gate_metric_infos[] = {SP_GATE_METRICS(METRIC_INFO)};
 
 struct sproxy {
     struct program *program;
     const struct sp_options *options;
     struct rpc_cq *cq;
     struct rpc_server *server;
+    struct rpc_tls *tls; /* NULL: in clear text */
+    struct sp_admission *admission;
+    struct sp_gate_metrics metrics;
     struct worker_pool *pool;
     struct byte_budget budget;
     _Atomic uint64_t numbers;
@@ -78,6 +96,11 @@ const struct trunk_options *sproxy_trunk_options(const struct sproxy *s)
     return &s->trunk_options;
 }
 
+struct sp_admission *sproxy_admission(const struct sproxy *s)
+{
+    return s->admission;
+}
+
 uint64_t sproxy_next_number(struct sproxy *s)
 {
     return atomic_fetch_add_explicit(&s->numbers, 1, memory_order_relaxed) + 1;
@@ -97,7 +120,9 @@ static struct mailbox *sproxy_pick(void *arg)
 static void sproxy_on_stream(struct rpc_stream *stream, void *arg)
 {
     const struct sproxy *s = arg;
-    sp_session_on_stream(sp_worker_of_stream(s->pool, stream), stream);
+    struct sp_worker *w = sp_worker_of_stream(s->pool, stream);
+    if (sp_admission_check(s->admission, stream, &w->metrics))
+        sp_session_on_stream(w, stream);
 }
 
 /* What --trunk-service offers; anything else is UNIMPLEMENTED. Returns how many. */
@@ -126,6 +151,7 @@ static int sproxy_listen(struct sproxy *s)
         .max_message_bytes = SP_MAX_MESSAGE_BYTES,
         .max_metadata_bytes = SP_MAX_METADATA_BYTES,
         .max_streams_per_connection = SP_MAX_STREAMS_PER_CONNECTION,
+        .tls = s->tls,
     };
     struct rpc_server_method methods[SP_MAX_METHODS];
     unsigned n_methods = sproxy_methods(s, methods);
@@ -149,7 +175,7 @@ static void sproxy_log_listeners(const struct sproxy *s)
         const char *colon = strrchr(text, ':');
         log_info(NULL, "serving gRPC on %.*s:%u", (int)(colon ? colon - text : 0), text,
                  rpc_server_port(s->server, (unsigned)i));
-        if (!sproxy_is_loopback(text))
+        if (!s->tls && !sproxy_is_loopback(text))
             log_warn(NULL, "gRPC on %s is in clear text: whoever reaches it can open sessions and read them", text);
     }
 }
@@ -158,6 +184,80 @@ static void sproxy_log_brokers(const struct sproxy *s)
 {
     for (size_t i = 0; i < s->options->upstream.count; i++)
         log_info(NULL, "broker %zu of %zu is %s", i + 1, s->options->upstream.count, s->options->upstream.items[i]);
+}
+
+/* --- Who may come in */
+
+static struct rpc_tls_files sproxy_tls_files(const struct sp_options *o)
+{
+    return (struct rpc_tls_files){
+        .ca = o->trunk_tls_client_ca,
+        .certificate = o->trunk_tls_cert,
+        .key = o->trunk_tls_key,
+        .crl = o->trunk_tls_crl,
+    };
+}
+
+/* On the thread that polls; libgrpc does not say whose handshake it is. */
+static void sproxy_on_refused(const char *text, void *arg)
+{
+    static struct log_limit limit = LOG_LIMIT(SP_LOG_LINES, SP_LOG_INTERVAL_MS);
+    struct sproxy *s = arg;
+    metric_add(&s->metrics.handshakes_refused, 1);
+    log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "a connection is refused: %s", text);
+}
+
+static void sproxy_on_tls_reloaded(int r, const char *text, void *arg)
+{
+    if (r < 0)
+        log_error(NULL, "trunk TLS: what was used before is still used: %s", text);
+    else
+        log_info(NULL, "trunk TLS: read again: %s", text);
+}
+
+static int sproxy_open_tls(struct sproxy *s)
+{
+    const struct rpc_tls_params params = {
+        .files = sproxy_tls_files(s->options),
+        .is_server = true,
+        .on_refused = sproxy_on_refused,
+        .arg = s,
+    };
+    char text[512];
+    if (!s->options->trunk_tls_cert)
+        return 0;
+    int r = rpc_tls_new(&params, &s->tls);
+    if (r < 0)
+        return err_context(r, "trunk TLS");
+    rpc_tls_watch(s->tls, program_loop(s->program), sproxy_on_tls_reloaded, s);
+    log_info(NULL, "trunk TLS: %s; r-proxies %s", rpc_tls_describe(s->tls, text, sizeof text),
+             params.files.ca ? "need a certificate" : "need no certificate");
+    return 0;
+}
+
+static int sproxy_open_admission(struct sproxy *s)
+{
+    const struct sp_options *o = s->options;
+    int r = sp_admission_new(o->trunk_tokens_file, &o->trunk_allow_names, &s->admission);
+    if (r >= 0 && o->trunk_tokens_file && !s->tls)
+        log_warn(NULL, "tokens of r-proxies come in clear text: whoever sees one can use it");
+    return err_context(r, "trunk-tokens-file");
+}
+
+static void sproxy_reload(struct program *p, const void *fresh)
+{
+    struct sproxy *s = program_object(p);
+    const struct sp_options *o = fresh;
+    const struct rpc_tls_files files = sproxy_tls_files(o);
+    char text[512];
+    if (!s->tls != !files.certificate)
+        log_warn(NULL, "trunk TLS is turned on and off at the next start only");
+    else if (s->tls) {
+        int r = rpc_tls_reload(s->tls, &files);
+        sproxy_on_tls_reloaded(r, r < 0 ? err_text() : rpc_tls_describe(s->tls, text, sizeof text), s);
+    }
+    if (sp_admission_reload(s->admission, o->trunk_tokens_file, &o->trunk_allow_names) < 0)
+        log_error(NULL, "tokens and names of r-proxies are kept as they were: %s", err_text());
 }
 
 /* --- Life */
@@ -172,7 +272,14 @@ static int sproxy_start(struct program *p, const void *options)
     s->options = options;
     s->trunk_options = trunk_options_from_config(&s->options->trunk, "s-proxy " PROJECT_VERSION, SP_MAX_LANES);
     byte_budget_init(&s->budget, s->options->program.max_buffered_bytes);
-    int r = rpc_cq_start(&s->cq);
+    int r = sproxy_open_tls(s);
+    if (r >= 0)
+        r = sproxy_open_admission(s);
+    if (r >= 0)
+        r = metrics_add(program_metrics(p), "sproxy", sp_gate_metric_infos,
+                        sizeof sp_gate_metric_infos / sizeof sp_gate_metric_infos[0], &s->metrics);
+    if (r >= 0)
+        r = rpc_cq_start(&s->cq);
     if (r >= 0)
         r = worker_pool_start("s-proxy", program_workers(p), &sp_worker_calls, s, &s->pool);
     if (r >= 0)
@@ -210,7 +317,13 @@ static void sproxy_stop(struct program *p)
     s->server = rpc_server_close(s->server);
     s->pool = worker_pool_stop(s->pool);
     s->cq = rpc_cq_stop(s->cq);
+    if (s->tls)
+        rpc_tls_unwatch(s->tls);
+    s->tls = rpc_tls_unref(s->tls);
+    s->admission = sp_admission_free(s->admission);
+    metrics_remove(program_metrics(p), &s->metrics);
     free(s);
 }
 
-const struct program_calls sproxy_calls = {.start = sproxy_start, .drain = sproxy_drain, .stop = sproxy_stop};
+const struct program_calls sproxy_calls = {
+    .start = sproxy_start, .reload = sproxy_reload, .drain = sproxy_drain, .stop = sproxy_stop};

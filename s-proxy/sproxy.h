@@ -10,10 +10,11 @@ struct byte_budget;
 struct metrics_registry;
 struct sp_options;
 struct rpc_cq;
+struct sp_admission;
 struct sproxy;
 struct trunk_options;
 
-/* start, drain, stop of the program. */
+/* start, reload, drain, stop of the program. */
 extern const struct program_calls sproxy_calls;
 
 /* For workers; any thread. */
@@ -23,6 +24,7 @@ const struct sp_options *sproxy_options(const struct sproxy *s);
 struct byte_budget *sproxy_budget(struct sproxy *s);
 struct metrics_registry *sproxy_metrics(const struct sproxy *s);
 const struct trunk_options *sproxy_trunk_options(const struct sproxy *s);
+struct sp_admission *sproxy_admission(const struct sproxy *s);
 /* Counts up in the process: names sessions in the log. */
 uint64_t sproxy_next_number(struct sproxy *s);
 /* The calling worker has nothing left while draining. */

@@ -39,8 +39,8 @@ extern const struct config_row program_option_rows[PROGRAM_OPTION_ROWS];
 struct program_calls {
     /* Begin serving. 0 or negative errno with err_text(). OPTIONS live until stop() has returned. */
     int (*start)(struct program *p, const void *options);
-    /* SIGHUP: take over what can change while sessions live. FRESH are the options as they are now; they last during the
-     * call. May be NULL: the log is all that changes. */
+    /* SIGHUP: take over what can change while sessions live. FRESH are the options as they are now; they last during
+     * the call. May be NULL: the log is all that changes. */
     void (*reload)(struct program *p, const void *fresh);
     /* Take no new work, end what there is as soon as it allows, then call program_drained(). */
     void (*drain)(struct program *p);

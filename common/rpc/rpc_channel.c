@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <grpc/grpc_security.h>
+#include <openssl/evp.h>
 
 #include "err.h"
 #include "list.h"
@@ -16,10 +17,12 @@
 #include "rpc_op.h"
 #include "rpc_poll.h"
 #include "rpc_stream_internal.h"
+#include "rpc_tls_internal.h"
 
 struct rpc_channel {
     grpc_channel *channel;
     struct rpc_cq *cq;
+    struct rpc_tokens *tokens; /* NULL: none */
     char *target;
     struct rpc_channel_watch *watch; /* NULL: not watched, or the watch is over */
 };
@@ -154,15 +157,28 @@ int rpc_channel_watch(struct rpc_channel *ch, struct mailbox *mailbox, rpc_chann
 
 /* --- Life */
 
-int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params, struct rpc_channel **ret_channel)
+static grpc_arg string_arg(const char *key, const char *value)
 {
-    struct rpc_channel *ch = calloc(1, sizeof(*ch));
-    char *target = strdup(params->target);
-    if (!ch || !target) {
-        free(ch);
-        free(target);
-        return err_errno(-ENOMEM, "channel to %s", params->target);
-    }
+    return (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)key, .value.string = (char *)value};
+}
+
+/* Basic authentication at the proxy (RFC 7617), as libgrpc wants headers: "name:value". HEADER has room for
+ * PROXY_HEADER_MAX. */
+enum { PROXY_LOGIN_MAX = 512, PROXY_HEADER_MAX = 32 + (PROXY_LOGIN_MAX + 2) / 3 * 4 + 1 };
+static int proxy_header(const char *login, char *header)
+{
+    const size_t n = strlen(login);
+    if (n > PROXY_LOGIN_MAX)
+        return err_set(-EINVAL, "user and password for the HTTP proxy are too long");
+    strcpy(header, "Proxy-Authorization:Basic ");
+    EVP_EncodeBlock((uint8_t *)header + strlen(header), (const uint8_t *)login, (int)n);
+    return 0;
+}
+
+/* HEADER: for the proxy, or "". */
+static grpc_channel *make_channel(const struct rpc_channel_params *params, const char *header,
+                                  grpc_channel_credentials *credentials)
+{
     grpc_arg args[] = {
         rpc_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
         rpc_arg(GRPC_ARG_ENABLE_RETRIES, 0),
@@ -178,14 +194,47 @@ int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params,
         rpc_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
         rpc_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000),
         rpc_arg(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, INT_MAX),
-        {.type = GRPC_ARG_STRING, .key = GRPC_ARG_DEFAULT_AUTHORITY, .value.string = (char *)params->authority},
+        /* libgrpc's own look at https_proxy would send the address that we have found to the proxy, not the name. */
+        rpc_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+        {0},
+        {0},
+        {0}, /* those that follow */
     };
-    const size_t n_args = sizeof(args) / sizeof(args[0]);
-    grpc_channel_args all = {.num_args = params->authority ? n_args : n_args - 1, .args = args};
-    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
-    ch->channel = grpc_channel_create(target, credentials, &all);
+    size_t n = sizeof(args) / sizeof(args[0]) - 3;
+    if (params->authority)
+        args[n++] = string_arg(GRPC_ARG_DEFAULT_AUTHORITY, params->authority);
+    if (params->connect_to)
+        args[n++] = string_arg("grpc.http_connect_server", params->connect_to);
+    if (*header)
+        args[n++] = string_arg("grpc.http_connect_headers", header);
+    const grpc_channel_args all = {.num_args = n, .args = args};
+    return grpc_channel_create(params->target, credentials, &all);
+}
+
+int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params, struct rpc_channel **ret_channel)
+{
+    char header[PROXY_HEADER_MAX] = "";
+    grpc_channel_credentials *credentials = NULL;
+    int r = params->proxy_login ? proxy_header(params->proxy_login, header) : 0;
+    if (r < 0)
+        return r;
+    struct rpc_channel *ch = calloc(1, sizeof(*ch));
+    char *target = strdup(params->target);
+    if (!ch || !target)
+        r = err_set(-ENOMEM, "channel to %s: out of memory", params->target);
+    else if (params->tls)
+        r = rpc_tls_channel_credentials(params->tls, params->authority, &credentials);
+    else
+        credentials = grpc_insecure_credentials_create();
+    if (r < 0) {
+        free(ch);
+        free(target);
+        return r;
+    }
+    ch->channel = make_channel(params, header, credentials);
     grpc_channel_credentials_release(credentials);
     ch->cq = cq;
+    ch->tokens = params->tokens;
     ch->target = target;
     *ret_channel = ch;
     return 0;
@@ -212,6 +261,11 @@ void rpc_channel_connect(struct rpc_channel *ch)
 const char *rpc_channel_target(const struct rpc_channel *ch)
 {
     return ch->target;
+}
+
+struct rpc_tokens *rpc_channel_tokens(const struct rpc_channel *ch)
+{
+    return ch->tokens;
 }
 
 grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path)

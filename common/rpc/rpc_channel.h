@@ -9,12 +9,18 @@
 struct mailbox;
 struct rpc_channel;
 struct rpc_cq;
+struct rpc_tls;
+struct rpc_tokens;
 
 struct rpc_channel_params {
     const char *target;    /* "ipv4:10.0.0.8:50516", "ipv6:[::1]:50516", "unix:///path" */
     const char *authority; /* what the other side is called: "fleet.example:50516"; NULL: as the target says */
     uint32_t keepalive_ms; /* HTTP/2 ping period */
     uint32_t keepalive_timeout_ms;
+    struct rpc_tls *tls;       /* NULL: in clear text. Else AUTHORITY is what its certificate must name, and SNI */
+    struct rpc_tokens *tokens; /* shown with each stream; NULL: none. Outlives the channel */
+    const char *connect_to;  /* TARGET is an HTTP proxy, and is asked (CONNECT) for this, "HOST:PORT"; NULL: no proxy */
+    const char *proxy_login; /* for the proxy: "user:password", Basic; NULL: none */
 };
 
 /* Connects when the first stream is opened. One TCP connection per channel, never shared. A connection that is lost is

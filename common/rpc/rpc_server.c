@@ -17,10 +17,12 @@
 #include "mailbox.h"
 #include "rpc_poll.h"
 #include "rpc_stream_internal.h"
+#include "rpc_tls_internal.h"
 
 enum {
     REQUESTS_PER_METHOD = 64,
-    REQUESTS_UNKNOWN = 8, /* calls to what we do not serve, to be answered with UNIMPLEMENTED */
+    REQUESTS_UNKNOWN = 8,         /* calls to what we do not serve, to be answered with UNIMPLEMENTED */
+    HANDSHAKE_TIMEOUT_MS = 10000, /* TLS, and the beginning of HTTP/2; libgrpc's own is two minutes */
 };
 
 struct method {
@@ -202,6 +204,7 @@ static grpc_server *make_server(const struct rpc_server_params *params)
         rpc_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
         rpc_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
         rpc_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, (int)params->min_ping_interval_ms),
+        rpc_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS),
     };
     grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
     return grpc_server_create(&all, NULL);
@@ -212,7 +215,8 @@ static int bind_ports(struct rpc_server *s, const struct rpc_server_params *para
     s->ports = calloc(params->n_listen, sizeof(*s->ports));
     if (params->n_listen && !s->ports)
         return err_errno(-ENOMEM, "server");
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    grpc_server_credentials *credentials =
+        params->tls ? rpc_tls_server_credentials(params->tls) : grpc_insecure_server_credentials_create();
     int r = 0;
     for (unsigned i = 0; i < params->n_listen && r == 0; i++) {
         char why[256];

@@ -9,6 +9,7 @@
 struct mailbox;
 struct rpc_cq;
 struct rpc_server;
+struct rpc_tls;
 
 struct rpc_server_params {
     const char *const *listen; /* "[::]:50516", "127.0.0.1:0", ...; N_LISTEN of them */
@@ -19,6 +20,7 @@ struct rpc_server_params {
     uint32_t max_message_bytes;    /* larger messages end their stream with RESOURCE_EXHAUSTED */
     uint32_t max_metadata_bytes;
     uint32_t max_streams_per_connection;
+    struct rpc_tls *tls; /* a server's; NULL: in clear text */
 };
 
 /* A method served as bidirectional stream. */

@@ -8,12 +8,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include <grpc/grpc_security.h>
+#include <grpc/grpc_security_constants.h>
 #include <grpc/support/alloc.h>
+#include <openssl/crypto.h>
 
 #include "err.h"
 #include "list.h"
 #include "rpc_poll.h"
 #include "rpc_stream_internal.h"
+#include "rpc_tokens.h"
 
 enum { DEFAULT_LOW_MARK = 64 * 1024 };
 
@@ -87,12 +91,31 @@ static struct rpc_stream *stream_new(grpc_call *call, struct mailbox *mailbox)
     return s;
 }
 
+/* What the user wants to say, and the token of the channel. *N becomes the number of both. */
+static int request_metadata(const struct rpc_channel *ch, const struct rpc_metadata *metadata, unsigned *n,
+                            grpc_metadata **ret_made)
+{
+    enum { MAX = 16 };
+    struct rpc_metadata all[MAX + 1];
+    char token[RPC_TOKENS_VALUE_MAX];
+    assert(*n <= MAX);
+    if (!rpc_channel_tokens(ch))
+        return rpc_metadata_make(metadata, *n, ret_made);
+    if (*n > 0)
+        memcpy(all, metadata, *n * sizeof(all[0]));
+    all[*n] = (struct rpc_metadata){"authorization", rpc_tokens_value(rpc_channel_tokens(ch), token)};
+    int r = rpc_metadata_make(all, *n + 1, ret_made);
+    *n += r == 0;
+    OPENSSL_cleanse(token, sizeof(token));
+    return r;
+}
+
 int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char *path,
                     const struct rpc_metadata *metadata, unsigned n_metadata, const struct rpc_stream_cbs *cbs,
                     void *arg, struct rpc_stream **ret_stream)
 {
     grpc_metadata *made;
-    int r = rpc_metadata_make(metadata, n_metadata, &made);
+    int r = request_metadata(ch, metadata, &n_metadata, &made);
     if (r < 0)
         return err_context(r, "stream %s", path);
     struct rpc_stream *s = stream_new(NULL, mailbox);
@@ -321,6 +344,28 @@ const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key)
         return NULL; /* libgrpc may be writing it */
     /* The texts are a cache. */
     return rpc_metadata_find(&s->metadata, key, (struct rpc_metadata_text **)&s->loop.texts);
+}
+
+static bool any_property(const grpc_auth_context *context, const char *name, rpc_name_fn *fn, void *arg)
+{
+    grpc_auth_property_iterator it = grpc_auth_context_find_properties_by_name(context, name);
+    const grpc_auth_property *property;
+    while ((property = grpc_auth_property_iterator_next(&it))) {
+        if (fn(property->value, property->value_length, arg))
+            return true;
+    }
+    return false;
+}
+
+bool rpc_stream_any_name(const struct rpc_stream *s, rpc_name_fn *fn, void *arg)
+{
+    grpc_auth_context *context = s->call ? grpc_call_auth_context(s->call) : NULL;
+    if (!context)
+        return false;
+    const bool is_one = any_property(context, GRPC_X509_CN_PROPERTY_NAME, fn, arg) ||
+                        any_property(context, GRPC_X509_SAN_PROPERTY_NAME, fn, arg);
+    grpc_auth_context_release(context);
+    return is_one;
 }
 
 struct mailbox *rpc_stream_mailbox(const struct rpc_stream *s)

@@ -76,6 +76,10 @@ int rpc_stream_accept(struct rpc_stream *s, const struct rpc_metadata *metadata,
 const char *rpc_stream_metadata(const struct rpc_stream *s, const char *key);
 /* "ipv4:10.0.0.8:50122". Valid as long as the stream. */
 const char *rpc_stream_peer(const struct rpc_stream *s);
+/* Whether FN says yes to one of the names in the peer's certificate: common name, and subject alternative names of each
+ * kind. Without TLS, or without a certificate, there is none. Names are not checked for what bytes they hold. */
+typedef bool rpc_name_fn(const char *name, size_t n, void *arg);
+bool rpc_stream_any_name(const struct rpc_stream *s, rpc_name_fn *fn, void *arg);
 /* Whether the peer is on this machine: 127.0.0.0/8 (also inside IPv6), ::1, a Unix socket. */
 bool rpc_stream_is_loopback(const struct rpc_stream *s);
 /* The same of the text of a peer. */

@@ -172,6 +172,8 @@ static inline struct rpc_message *rpc_item_message(struct rpc_item *item)
 /* --- Of channel and server. */
 
 grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path);
+/* NULL: none are shown. */
+struct rpc_tokens *rpc_channel_tokens(const struct rpc_channel *ch);
 
 static inline grpc_arg rpc_arg(const char *key, int value)
 {

@@ -74,9 +74,14 @@ const struct rpc_stream_cbs end_cbs = {
 
 void end_open(struct end *e, struct rig *r)
 {
+    end_open_at(e, r, r->channel);
+}
+
+void end_open_at(struct end *e, struct rig *r, struct rpc_channel *channel)
+{
     const struct rpc_metadata metadata[] = {{"session-id", "s-1"}, {"x-empty", ""}};
     e->rig = r;
-    ck_assert_int_eq(rpc_stream_open(r->channel, r->mailbox, r->path, metadata, 2, &end_cbs, e, &e->stream), 0);
+    ck_assert_int_eq(rpc_stream_open(channel, r->mailbox, r->path, metadata, 2, &end_cbs, e, &e->stream), 0);
 }
 
 void end_free(struct end *e)
@@ -124,7 +129,7 @@ void rig_init(struct rig *r, unsigned n_ends)
     rig_init_at(r, RIG_PATH, RIG_MAX_MESSAGE, n_ends);
 }
 
-void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, unsigned n_ends)
+static void rig_serve(struct rig *r, struct rpc_tls *tls, const char *path, uint32_t max_message_bytes, unsigned n_ends)
 {
     *r = (struct rig){.path = path, .n_ends = n_ends};
     ck_assert_int_eq(rpc_cq_start(&r->cq), 0);
@@ -144,10 +149,21 @@ void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, un
         .min_ping_interval_ms = 5000,
         .max_message_bytes = max_message_bytes,
         .max_metadata_bytes = 16384,
+        .tls = tls,
     };
     const struct rpc_server_method method = {.path = path, .pick = pick, .on_stream = on_stream, .arg = r};
     ck_assert_int_eq(rpc_server_open(r->cq, &params, &method, 1, &r->server), 0);
     snprintf(r->target, sizeof(r->target), "127.0.0.1:%u", rpc_server_port(r->server, 0));
+}
+
+void rig_init_tls(struct rig *r, struct rpc_tls *tls, unsigned n_ends)
+{
+    rig_serve(r, tls, RIG_PATH, RIG_MAX_MESSAGE, n_ends);
+}
+
+void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, unsigned n_ends)
+{
+    rig_serve(r, NULL, path, max_message_bytes, n_ends);
     const struct rpc_channel_params to = {.target = r->target, .keepalive_ms = 10000, .keepalive_timeout_ms = 5000};
     ck_assert_int_eq(rpc_channel_open(r->cq, &to, &r->channel), 0);
 }

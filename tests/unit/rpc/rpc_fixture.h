@@ -25,6 +25,7 @@
 enum { RIG_MAX_MESSAGE = 1024 * 1024 };
 
 struct end;
+struct rpc_tls;
 
 enum end_event { END_HEADERS, END_MESSAGE, END_DRAIN, END_HALF_CLOSE, END_END };
 
@@ -63,7 +64,9 @@ struct rig {
 
 /* CHANNEL goes to SERVER. The server's ends are made by the rig. */
 void rig_init(struct rig *r, unsigned n_ends);
-/* The same for another method. */
+/* The same with a server that speaks TLS, and without CHANNEL: the test has its own ones. */
+void rig_init_tls(struct rig *r, struct rpc_tls *tls, unsigned n_ends);
+/* As rig_init(), for another method. */
 void rig_init_at(struct rig *r, const char *path, uint32_t max_message_bytes, unsigned n_ends);
 void rig_deinit(struct rig *r);
 /* One wait for events. Fails the test when nothing happens for long. */
@@ -75,6 +78,8 @@ void rig_turn(struct rig *r);
 extern const struct rpc_stream_cbs end_cbs;
 /* A client's end, its stream opened. */
 void end_open(struct end *e, struct rig *r);
+/* The same over another channel. */
+void end_open_at(struct end *e, struct rig *r, struct rpc_channel *channel);
 void end_free(struct end *e);
 /* N bytes of KIND of content that says its number. N >= 4. */
 void end_send(struct end *e, uint32_t number, size_t n);

@@ -19,6 +19,7 @@
 #include "rpc_channel.h"
 #include "rpc_cq.h"
 #include "rpc_server.h"
+#include "sp_admission.h"
 #include "sp_worker.h"
 #include "sproxy.h"
 #include "test_main.h"
@@ -33,6 +34,7 @@ struct sproxy {
     struct trunk_options trunk_options;
     struct byte_budget budget;
     struct metrics_registry *metrics;
+    struct sp_admission *admission;
     _Atomic uint64_t numbers;
     _Atomic unsigned n_idle; /* workers that have nothing left */
 };
@@ -68,6 +70,11 @@ struct metrics_registry *sproxy_metrics(const struct sproxy *s)
 const struct trunk_options *sproxy_trunk_options(const struct sproxy *s)
 {
     return &s->trunk_options;
+}
+
+struct sp_admission *sproxy_admission(const struct sproxy *s)
+{
+    return s->admission;
 }
 
 uint64_t sproxy_next_number(struct sproxy *s)
@@ -276,6 +283,7 @@ static void start_program(unsigned broker_port)
     program.trunk_options = (struct trunk_options){.software = "s-proxy test", .max_lanes = 100};
     byte_budget_init(&program.budget, 1024 * 1024 * 1024);
     ck_assert_int_eq(metrics_registry_new(&program.metrics), 0);
+    ck_assert_int_eq(sp_admission_new(NULL, &program.options.trunk_allow_names, &program.admission), 0);
     ck_assert_int_eq(worker_pool_start("test", WORKERS, &sp_worker_calls, &program, &pool), 0);
 }
 
@@ -319,6 +327,7 @@ static void teardown(void)
     rpc_cq_stop(cq);
     loop_free(loop);
     metrics_registry_free(program.metrics);
+    sp_admission_free(program.admission);
     sem_destroy(&answered);
 }
 
