@@ -7,6 +7,7 @@
 
 #include "err.h"
 #include "mqtt_packet.h"
+#include "rp_http_proxy.h"
 #include "rp_trunk_set.h"
 #include "target.h"
 #include "url.h"
@@ -30,6 +31,12 @@ static int rp_check_name(const char *text)
     if (strchr(text, ':'))
         return err_set(-EINVAL, "\"%.80s\": a name without port", text);
     return target_parse(text, RP_S_PROXY_PORT, &target);
+}
+
+static int rp_check_http_proxy(const char *text)
+{
+    struct rp_http_proxy proxy;
+    return rp_http_proxy_parse(text, &proxy);
 }
 
 static const struct config_row rp_rows[] = {
@@ -74,6 +81,14 @@ static const struct config_row rp_security_rows[] = {
      CONFIG_FIELD(struct rp_options, trunk_token_file),
      .argument = "FILE",
      .help = "the token (first line) that s-proxies are shown; read again on SIGHUP"},
+    {.name = "trunk-http-proxy",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct rp_options, trunk_http_proxy),
+     .argument = "URL",
+     .check = rp_check_http_proxy,
+     .is_secret = true,
+     .help = "reach all s-proxies through this HTTP proxy (CONNECT): http://[USER:PASSWORD@]HOST[:PORT]; without it "
+             "grpc_proxy, https_proxy or http_proxy in the environment, except for hosts in no_grpc_proxy or no_proxy"},
 };
 
 static const struct config_row rp_limit_rows[] = {

@@ -23,6 +23,7 @@ struct rp_options {
     char *trunk_tls_ca, *trunk_tls_cert, *trunk_tls_key; /* see rpc_tls.h; NULL: not given */
     char *trunk_tls_server_name;                         /* NULL: as the target says */
     char *trunk_token_file;                              /* NULL: none is shown */
+    char *trunk_http_proxy;                              /* URL with password; NULL: what the environment says */
     uint64_t connect_timeout_ms;
     uint64_t max_packet_bytes; /* 0 = what the broker says */
 };

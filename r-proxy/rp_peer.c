@@ -20,7 +20,10 @@ enum {
 
 static void rp_peer_describe(const struct log_object *self, struct log_writer *w)
 {
-    log_field(w, "s_proxy", "%s", container_of(self, struct rp_peer, log)->target);
+    const struct rp_peer *p = container_of(self, struct rp_peer, log);
+    log_field(w, "s_proxy", "%s", *p->connect_to ? p->connect_to : p->target);
+    if (*p->connect_to)
+        log_field(w, "through", "%s", p->target);
 }
 
 /* --- Waiting */
@@ -112,6 +115,8 @@ static int rp_peer_try(struct rp_peer *p)
         .env = p->env,
         .target = p->target,
         .authority = p->authority,
+        .connect_to = *p->connect_to ? p->connect_to : NULL,
+        .proxy_login = p->proxy_login,
         .on_change = rp_peer_on_trunk,
         .owner = p,
     };
@@ -141,6 +146,8 @@ int rp_peer_new(const struct rp_peer_params *params, struct rp_peer **ret_peer)
     p->dice = random_below(UINT32_MAX);
     snprintf(p->target, sizeof p->target, "%s", params->target);
     snprintf(p->authority, sizeof p->authority, "%s", params->authority);
+    snprintf(p->connect_to, sizeof p->connect_to, "%s", params->connect_to ? params->connect_to : "");
+    p->proxy_login = params->proxy_login;
     loop_timer_init(&p->timer, p->env->loop, rp_peer_on_timer);
     int r = rp_peer_try(p);
     if (r < 0) {

@@ -26,6 +26,8 @@ typedef void rp_peer_fn(struct rp_peer *p, const char *text, void *arg);
 struct rp_peer_params {
     struct rp_trunk_env *env;
     const char *target, *authority; /* see rpc_channel.h; used during the call */
+    const char *connect_to;         /* likewise; NULL: TARGET is the s-proxy, no HTTP proxy */
+    const char *proxy_login;        /* likewise, but outlives the peer */
     rp_peer_fn *on_change;
     void *arg;
 };
@@ -43,11 +45,13 @@ struct rp_peer {
     struct loop_timer timer;
     struct log_object log;
     struct log_limit log_limit;
-    uint64_t up_at_ms;     /* 0: not up */
-    uint64_t failed_at_ms; /* the last attempt that failed */
-    uint32_t backoff_ms;   /* of the last wait */
-    bool has_failed;       /* since it was up for a while, or from the beginning */
+    uint64_t up_at_ms;       /* 0: not up */
+    uint64_t failed_at_ms;   /* the last attempt that failed */
+    uint32_t backoff_ms;     /* of the last wait */
+    bool has_failed;         /* since it was up for a while, or from the beginning */
+    const char *proxy_login; /* NULL: none */
     char authority[RP_AUTHORITY_MAX];
+    char connect_to[RP_AUTHORITY_MAX]; /* "": no HTTP proxy */
     char target[TARGET_TEXT_MAX];
 };
 

@@ -173,6 +173,8 @@ int rp_trunk_open(const struct rp_trunk_params *params, struct rp_trunk **ret_tr
     const struct rpc_channel_params channel = {
         .target = params->target,
         .authority = params->authority,
+        .connect_to = params->connect_to,
+        .proxy_login = params->proxy_login,
         .keepalive_ms = RP_KEEPALIVE_MS,
         .keepalive_timeout_ms = RP_KEEPALIVE_TIMEOUT_MS,
         .tls = t->env->tls,

@@ -46,6 +46,7 @@ struct rp_trunk_env {
     struct rpc_tls *tls;       /* NULL: in clear text */
     struct rpc_tokens *tokens; /* NULL: none are shown */
     const char *server_name;   /* for all targets; NULL: each has its own */
+    const char *http_proxy;    /* its URL; NULL: what the environment says */
     int service;               /* enum trunk_service */
     struct list released;      /* of struct rp_trunk: without owner */
 };
@@ -70,7 +71,7 @@ struct rp_trunk {
 
 struct rp_trunk_params {
     struct rp_trunk_env *env;
-    const char *target, *authority; /* see rpc_channel.h; used during the call */
+    const char *target, *authority, *connect_to, *proxy_login; /* see rpc_channel.h; used during the call */
     rp_trunk_fn *on_change;
     void *owner;
 };

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "err.h"
 #include "log.h"
+#include "rp_http_proxy.h"
 #include "rp_name.h"
 #include "rp_options.h"
 #include "rp_peer.h"
@@ -18,8 +19,9 @@
 #include "target.h"
 
 struct rp_target {
-    struct rp_name name; /* of TARGET_NAME */
+    struct rp_name name; /* of TARGET_NAME; with an HTTP proxy of the proxy */
     struct rp_trunk_set *set;
+    struct rp_http_proxy proxy; /* host "": none */
     struct target target;
     uint64_t bit; /* in rp_peer.names */
 };
@@ -61,7 +63,7 @@ static struct rp_trunk *rp_trunk_set_best(const struct rp_trunk_set *set, const 
 static bool rp_trunk_set_is_hopeful(const struct rp_trunk_set *set, uint64_t since_ms)
 {
     for (unsigned i = 0; i < set->n_targets; i++) {
-        if (set->targets[i].target.kind == TARGET_NAME && !set->targets[i].name.is_asked)
+        if (set->targets[i].name.host && !set->targets[i].name.is_asked)
             return true;
     }
     list_for_each (it, &set->peers) {
@@ -201,25 +203,29 @@ static void rp_trunk_set_on_peer(struct rp_peer *p, const char *text, void *arg)
     rp_trunk_set_settle(set);
 }
 
-static struct rp_peer *rp_trunk_set_find(const struct rp_trunk_set *set, const char *address)
+/* CONNECT_TO: "" without an HTTP proxy. */
+static struct rp_peer *rp_trunk_set_find(const struct rp_trunk_set *set, const char *address, const char *connect_to)
 {
     list_for_each (it, &set->peers) {
         struct rp_peer *p = list_entry(it, struct rp_peer, link);
-        if (strcmp(p->target, address) == 0)
+        if (strcmp(p->target, address) == 0 && strcmp(p->connect_to, connect_to) == 0)
             return p;
     }
     return NULL;
 }
 
-static void rp_trunk_set_add(struct rp_target *target, const char *address, const char *authority)
+static void rp_trunk_set_add(struct rp_target *target, const char *address, const char *connect_to,
+                             const char *authority)
 {
     struct rp_trunk_set *set = target->set;
-    struct rp_peer *p = rp_trunk_set_find(set, address);
+    struct rp_peer *p = rp_trunk_set_find(set, address, connect_to ? connect_to : "");
     if (!p) {
         const struct rp_peer_params params = {
             .env = &set->env,
             .target = address,
             .authority = authority,
+            .connect_to = connect_to,
+            .proxy_login = *target->proxy.login ? target->proxy.login : NULL,
             .on_change = rp_trunk_set_on_peer,
             .arg = set,
         };
@@ -232,19 +238,41 @@ static void rp_trunk_set_add(struct rp_target *target, const char *address, cons
     p->names |= target->bit;
 }
 
-/* The authority of a name is the name, of an address the address, unless they go by another (RFC 3986 knows no Unix
- * socket: what gRPC says). */
+/* "fleet.example:50516", "[::1]:50516": what a target's HTTP authority is. The authority of a name is the name, of an
+ * address the address, unless they go by another one (RFC 3986 knows no Unix socket: what gRPC says). */
+static void rp_target_authority(const struct rp_target *t, const union conn_address *address, char *authority)
+{
+    const char *name = t->set->env.server_name;
+    if (name)
+        snprintf(authority, RP_AUTHORITY_MAX, "%s:%u", name, address ? address_port(address) : t->target.port);
+    else if (t->target.kind == TARGET_NAME)
+        snprintf(authority, RP_AUTHORITY_MAX, "%s:%u", t->target.host, t->target.port);
+    else
+        address_format(address, authority);
+}
+
 static void rp_target_add_address(struct rp_target *t, const union conn_address *address)
 {
     char text[TARGET_TEXT_MAX], authority[RP_AUTHORITY_MAX];
-    const char *name = t->set->env.server_name;
-    if (name)
-        snprintf(authority, sizeof authority, "%s:%u", name, address_port(address));
-    else if (t->target.kind == TARGET_NAME)
-        snprintf(authority, sizeof authority, "%s:%u", t->target.host, t->target.port);
-    else
-        address_format(address, authority);
-    rp_trunk_set_add(t, target_format_address(address, text), authority);
+    rp_target_authority(t, address, authority);
+    rp_trunk_set_add(t, target_format_address(address, text), NULL, authority);
+}
+
+/* Through the HTTP proxy at PROXY: a name goes there as it is. */
+static void rp_target_add_proxy(struct rp_target *t, const union conn_address *proxy)
+{
+    char text[TARGET_TEXT_MAX], authority[RP_AUTHORITY_MAX], connect_to[RP_AUTHORITY_MAX];
+    target_format_address(proxy, text);
+    if (t->target.kind == TARGET_NAME) {
+        rp_target_authority(t, NULL, authority);
+        snprintf(connect_to, sizeof connect_to, "%s:%u", t->target.host, t->target.port);
+        rp_trunk_set_add(t, text, connect_to, authority);
+        return;
+    }
+    for (size_t i = 0; i < t->target.n_addresses; i++) {
+        rp_target_authority(t, &t->target.addresses[i], authority);
+        rp_trunk_set_add(t, text, address_format(&t->target.addresses[i], connect_to), authority);
+    }
 }
 
 static bool rp_target_has(const union conn_address *addresses, size_t n, const char *address)
@@ -266,7 +294,7 @@ static void rp_target_drop_others(struct rp_target *t, const union conn_address 
             continue;
         p->names &= ~t->bit;
         if (p->names == 0) {
-            log_info(&p->log, "no longer an address of %s", t->target.host);
+            log_info(&p->log, "no longer an address of %s", t->name.host);
             rp_peer_free(p);
         }
     }
@@ -276,17 +304,33 @@ static void rp_target_on_name(struct rp_name *name, const union conn_address *ad
 {
     struct rp_target *t = container_of(name, struct rp_target, name);
     struct rp_trunk_set *set = t->set;
-    for (size_t i = 0; i < n; i++)
-        rp_target_add_address(t, &addresses[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (t->proxy.host[0] != '\0')
+            rp_target_add_proxy(t, &addresses[i]);
+        else
+            rp_target_add_address(t, &addresses[i]);
+    }
     if (n > 0)
         rp_target_drop_others(t, addresses, n);
     else
-        snprintf(set->trouble, sizeof set->trouble, "%.120s: %s", t->target.host, text);
+        snprintf(set->trouble, sizeof set->trouble, "%.120s: %s", name->host, text);
     rp_trunk_set_count(set);
     rp_trunk_set_settle(set);
 }
 
-static void rp_target_start(struct rp_target *t)
+/* Whether there is an HTTP proxy between. */
+static bool rp_target_find_proxy(struct rp_target *t)
+{
+    char host[ADDRESS_TEXT_MAX];
+    const char *name = t->target.host;
+    if (t->target.kind == TARGET_UNIX)
+        return false;
+    if (t->target.kind == TARGET_ADDRESSES)
+        name = address_format_host(&t->target.addresses[0], host);
+    return rp_http_proxy_find(t->set->env.http_proxy, name, &t->proxy);
+}
+
+static void rp_target_start_direct(struct rp_target *t)
 {
     char text[TARGET_TEXT_MAX];
     switch (t->target.kind) {
@@ -298,10 +342,20 @@ static void rp_target_start(struct rp_target *t)
             rp_target_add_address(t, &t->target.addresses[i]);
         break;
     case TARGET_UNIX:
-        rp_trunk_set_add(t, target_format_unix(t->target.path, text),
+        rp_trunk_set_add(t, target_format_unix(t->target.path, text), NULL,
                          t->set->env.server_name ? t->set->env.server_name : "localhost");
         break;
     }
+}
+
+static void rp_target_start(struct rp_target *t)
+{
+    if (!rp_target_find_proxy(t)) {
+        rp_target_start_direct(t);
+        return;
+    }
+    log_debug(NULL, "%s:%u is the HTTP proxy", t->proxy.host, t->proxy.port);
+    rp_name_start(&t->name, t->set->env.loop, t->proxy.host, t->proxy.port, rp_target_on_name);
 }
 
 /* --- Life */

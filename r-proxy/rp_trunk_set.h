@@ -2,6 +2,8 @@
  *
  *   --s-proxy TARGET --rp_name: addresses, every 30 s--> rp_peer: one for each address --> rp_trunk --> sessions
  *
+ * Behind an HTTP proxy (rp_http_proxy.h) the addresses are the proxy's, and it is asked for the target.
+ *
  * Trunks are opened at start and again whenever they are lost. A session goes to the healthy one with the fewest
  * sessions. If none is healthy but one may be in a moment, it waits for that, though not for long. If all have failed
  * and are not tried again soon it is refused at once. On the worker's loop. */

@@ -59,6 +59,7 @@ static int rp_worker_open_trunks(struct rp_worker *w)
                 .tls = rproxy_tls(w->program),
                 .tokens = rproxy_tokens(w->program),
                 .server_name = w->options->trunk_tls_server_name,
+                .http_proxy = w->options->trunk_http_proxy,
                 .service = w->options->trunk.service,
             },
         .targets = &w->options->s_proxy,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,14 @@ static grpc_channel *make_channel(const struct rpc_channel_params *params, const
     return grpc_channel_create(params->target, credentials, &all);
 }
 
+static char *channel_name(const struct rpc_channel_params *params)
+{
+    char *text;
+    if (!params->connect_to)
+        return strdup(params->target);
+    return asprintf(&text, "%s through %s", params->connect_to, params->target) < 0 ? NULL : text;
+}
+
 int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params, struct rpc_channel **ret_channel)
 {
     char header[PROXY_HEADER_MAX] = "";
@@ -219,7 +228,7 @@ int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params,
     if (r < 0)
         return r;
     struct rpc_channel *ch = calloc(1, sizeof(*ch));
-    char *target = strdup(params->target);
+    char *target = channel_name(params);
     if (!ch || !target)
         r = err_set(-ENOMEM, "channel to %s: out of memory", params->target);
     else if (params->tls)

@@ -38,7 +38,7 @@ typedef void rpc_channel_watch_fn(struct rpc_channel *ch, bool is_up, void *arg)
 /* Once per channel. Does not connect by itself. 0 or negative errno. */
 int rpc_channel_watch(struct rpc_channel *ch, struct mailbox *mailbox, rpc_channel_watch_fn *fn, void *arg);
 
-/* As given. */
+/* As given; behind an HTTP proxy "fleet.example:50516 through ipv4:10.0.0.1:3128". */
 const char *rpc_channel_target(const struct rpc_channel *ch);
 
 #endif

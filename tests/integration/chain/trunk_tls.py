@@ -4,9 +4,10 @@ import os
 import signal
 import threading
 
+from lib import wire
 from lib.case import RELAY, chain_test
 from lib.certs import Certs
-from lib.programs import run_command
+from lib.programs import Tinyproxy, run_command
 from lib.wire import V31, V311, V5
 
 
@@ -187,9 +188,10 @@ def options_that_need_each_other_say_so(t):
             ('s-proxy', ('--trunk-allow-names', 'a*b'), r'\* stands for the rest'),
             ('r-proxy', ('--trunk-tls-cert', 'a'), 'trunk-tls-key is needed too'),
             ('r-proxy', ('--trunk-tls-key', 'a'), 'trunk-tls-cert is needed too'),
-            ('r-proxy', ('--trunk-tls-server-name', 'a:1'), 'a name without port')):
+            ('r-proxy', ('--trunk-tls-server-name', 'a:1'), 'a name without port'),
+            ('r-proxy', ('--trunk-http-proxy', 'https://user:sesame@a'), 'trunk-http-proxy')):
         code, _, error = run_command([t.binary(name), '--check-config', *options])
-        assert code == 1 and words.replace('\\', '') in error, (options, error)
+        assert code == 1 and words.replace('\\', '') in error and 'sesame' not in error, (options, error)
 
 
 # ---- who may open a trunk
@@ -276,6 +278,67 @@ def tokens_and_names_change_on_sighup(t):
     reload(r_proxy)
     c.fence()
     assert r_proxy.metric('rproxy_trunks_opened_total') == 1
+
+
+# ---- an HTTP proxy between
+
+
+@chain_test(V311, V5, relay=True)
+def an_http_proxy_is_asked_for_the_name(t):
+    """--trunk-http-proxy, without and with a password: CONNECT with the target's name, which r-proxy does not look up, then TLS
+    with that name; the password is in no log."""
+    certs = make_certs(t)
+    broker = t.mosquitto()
+    s_proxy = t.s_proxy([broker.url], *server_side(certs))
+    target = f'localhost:{s_proxy.address[1]}'
+    for login in (None, ('user', 'sesame')):
+        proxy = t.add(Tinyproxy(t.folder, login))
+        r_proxy = t.r_proxy(target, *client_side(certs, '--trunk-http-proxy', proxy.url))
+        r_proxy.wait_log(f's_proxy={target} through=ipv4:127.0.0.1:{proxy.port}: ')
+        c = t.served(f'c{login}')
+        c.subscribe((t.topic('a'), 1))
+        c.send(wire.publish(t.version, t.topic('a'), b'x' * 300_000))
+        c.receive(t.topic('a'), b'x' * 300_000)
+        proxy.wait_log(f'CONNECT {target} HTTP')
+        assert 'sesame' not in r_proxy.log()
+
+
+@chain_test()
+def an_http_proxy_that_refuses_is_named_with_its_answer(t):
+    """A wrong password, none, a name that the proxy does not find, no proxy: the log says what it answered, clients are told."""
+    proxy = t.add(Tinyproxy(t.folder, ('user', 'sesame')))
+    for target, url, words in (
+            ('localhost:1', f'http://127.0.0.1:{proxy.port}', 'HTTP proxy returned response code 407'),
+            ('localhost:1', f'http://user:wrong@127.0.0.1:{proxy.port}', 'HTTP proxy returned response code 40[17]'),
+            ('no.such.invalid:1', proxy.url, 'HTTP proxy returned response code 50'),
+            ('localhost:1', 'http://127.0.0.1:1', 'Connection refused')):
+        r_proxy = t.r_proxy(target, '--trunk-http-proxy', url)
+        r_proxy.wait_log(f's_proxy={target} through=.*cannot be used, more attempts follow: .*{words}')
+        expect_refused(t)
+        assert 'sesame' not in r_proxy.log() and 'wrong' not in r_proxy.log()
+
+
+@chain_test()
+def the_environment_names_an_http_proxy(t):
+    """https_proxy: used for a name that is not this machine's; no_proxy and loopback are exceptions; the option beats it."""
+    certs = make_certs(t, '--host', 'cloud.invalid')
+    broker = t.mosquitto()
+    s_proxy = t.s_proxy([broker.url], *server_side(certs))
+    proxy = t.add(Tinyproxy(t.folder, ('user', 'sesame')))
+    env = {'https_proxy': proxy.url}
+    r_proxy = t.r_proxy('cloud.invalid:1', *client_side(certs), env=env)
+    proxy.wait_log('CONNECT cloud.invalid:1 HTTP')
+    r_proxy.wait_log('s_proxy=cloud.invalid:1 through=.*HTTP proxy returned')
+    r_proxy = t.r_proxy('cloud.invalid:1', *client_side(certs), env={**env, 'no_proxy': 'example,.invalid'})
+    r_proxy.wait_log('name=cloud.invalid: no address')
+    since = proxy.mark()
+    t.r_proxy(s_proxy.target, *client_side(certs), env=env)
+    t.served('direct').fence()
+    assert 'CONNECT 127' not in '\n'.join(str(line) for line in proxy.lines[since:])
+    other = t.add(Tinyproxy(t.folder))
+    t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-http-proxy', other.url), env=env)
+    t.served('option').fence()
+    other.wait_log(f'CONNECT {s_proxy.target} HTTP')
 
 
 # ---- changes

@@ -215,6 +215,24 @@ class Mosquitto(Program):
         return f'mqtt://{bracket(self.host)}:{self.port}'
 
 
+class Tinyproxy(Program):
+    """An HTTP proxy with CONNECT, on loopback; LOGIN: (user, password)."""
+
+    def __init__(self, folder, login=None, config=''):
+        path = os.path.join(tempfile.mkdtemp(prefix='tinyproxy-', dir=folder), 'tinyproxy.conf')
+        self.port, self.login = free_port(), login
+        with open(path, 'w', encoding='ascii') as conf:
+            conf.write(f'Port {self.port}\nListen 127.0.0.1\nTimeout 600\nLogLevel Info\n{config}')
+            if login:
+                conf.write('BasicAuth %s %s\n' % login)
+        super().__init__('tinyproxy', ['tinyproxy', '-d', '-c', path])
+        self.wait_log('Accepting connections')
+
+    @property
+    def url(self):
+        return 'http://%s127.0.0.1:%d' % ('%s:%s@' % self.login if self.login else '', self.port)
+
+
 class SProxy(Program):
     def __init__(self, binary, upstreams, *options, listen='127.0.0.1:0', **program):
         argv = [binary, '--listen-grpc', listen]
