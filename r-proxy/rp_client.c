@@ -13,6 +13,7 @@
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
 #include "rp_downlink.h"
+#include "rp_identity.h"
 #include "rp_session.h"
 #include "rp_uplink.h"
 #include "rp_worker.h"
@@ -222,17 +223,22 @@ static void rp_client_start_keep_alive(struct rp_client *c, uint32_t keep_alive_
 
 /* --- Packets */
 
-static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt_packet *connect)
+static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt_packet *said)
 {
-    const struct mqtt_connect *f = &connect->connect;
+    struct mqtt_packet connect = *said;
+    const struct mqtt_connect *f = &connect.connect;
     c->id_len = (uint8_t)(f->client_id.len < sizeof c->id ? f->client_id.len : sizeof c->id);
     if (c->id_len > 0)
         memcpy(c->id, f->client_id.ptr, c->id_len);
     rp_client_enter(c, RP_CLIENT_CONNECTING);
     c->keep_alive_s = f->keep_alive_s;
-    mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
+    mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect.properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
+    if (!rp_identity_apply(c, &connect.connect)) {
+        rp_client_close(c, MQTT_REASON_NOT_AUTHORIZED, "its certificate has no name for a user (tls-identity)");
+        return GATE_CLOSED;
+    }
     loop_timer_start(&c->timer, RP_CONNACK_TIMEOUT_MS);
-    if (rp_session_open(c, connect, &c->session) < 0) {
+    if (rp_session_open(c, &connect, &c->session) < 0) {
         rp_client_close(c, MQTT_REASON_SERVER_UNAVAILABLE, err_text());
         return GATE_CLOSED;
     }
@@ -337,7 +343,7 @@ const struct byte_budget_calls rp_client_budget_calls = {
 
 /* --- The beginning */
 
-void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel)
+void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options)
 {
     struct rp_client *c = calloc(1, sizeof *c);
     if (!c) {
@@ -346,6 +352,7 @@ void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel)
         return;
     }
     c->worker = w;
+    c->options = options;
     c->number = rp_worker_next_number(w);
     c->log.describe = rp_client_describe;
     mqtt_server_rules_init(&c->rules);

@@ -23,6 +23,7 @@
 #include "mqtt_io.h"
 #include "mqtt_server_rules.h"
 
+struct rp_listener_options;
 struct rp_session;
 struct rp_worker;
 
@@ -44,6 +45,7 @@ enum { RP_CLIENT_ID_SHOWN = 32 };
 struct rp_client {
     struct list link; /* in worker->clients */
     struct rp_worker *worker;
+    const struct rp_listener_options *options; /* of its listener */
     struct mqtt_io *io;
     struct rp_session *session; /* NULL until CONNECT */
     struct loop_timer timer;    /* until CONNECT, until CONNACK, then keep-alive */
@@ -59,8 +61,9 @@ struct rp_client {
     uint8_t id[RP_CLIENT_ID_SHOWN]; /* the beginning of the client id, for the log */
 };
 
-/* A connection has come to this worker. Takes PARCEL over. The client ends by itself and tells the worker. */
-void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel);
+/* A connection has come to this worker, by the listener of OPTIONS. Takes PARCEL over. The client ends by itself and
+ * tells the worker. */
+void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options);
 void rp_client_enter(struct rp_client *c, enum rp_client_state next);
 
 /* The broker has accepted: CONNACK as it goes to the client. */

@@ -15,7 +15,7 @@
 static int rp_check_listen(const char *text)
 {
     struct url url;
-    return url_parse(text, "mqtt unix", &url);
+    return url_parse(text, RP_LISTEN_SCHEMES, &url);
 }
 
 static int rp_check_target(const char *text)
@@ -114,12 +114,18 @@ static const struct config_table rp_tables[] = {
     PROGRAM_OPTION_TABLE,
 };
 
+static const struct config_table rp_listener_tables[] = {
+    TLS_SERVER_OPTION_TABLE(offsetof(struct rp_listener_options, tls)),
+};
+
 static const struct config_listeners rp_listeners = {
     .offset = offsetof(struct rp_options, listeners),
     .item_size = sizeof(struct rp_listener_options),
     .url_offset = offsetof(struct rp_listener_options, url),
     .default_url = "mqtt://0.0.0.0:1883",
     .check_url = rp_check_listen,
+    .tables = rp_listener_tables,
+    .n_tables = sizeof rp_listener_tables / sizeof rp_listener_tables[0],
 };
 
 /* The form of the existing implementation: LISTEN_PORT HOST:PORT. */
@@ -135,9 +141,25 @@ static int rp_positional(struct config_loader *l, size_t count, char *const *wor
     return r;
 }
 
+static int rp_check_listeners(const struct config_loader *l, const struct config_items *listeners)
+{
+    const struct rp_listener_options *items = listeners->items;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < listeners->count; i++) {
+        struct url url;
+        r = url_parse(items[i].url, RP_LISTEN_SCHEMES, &url);
+        if (r == 0 && url_is_tls(&url))
+            r = tls_config_check_server(l, &items[i].tls);
+    }
+    return r;
+}
+
 static int rp_check(const struct config_loader *l, const void *target)
 {
     const struct rp_options *o = target;
+    int r = rp_check_listeners(l, &o->listeners);
+    if (r < 0)
+        return r;
     if (o->s_proxy.count > RP_TARGETS_MAX)
         return config_refuse(l, "s-proxy", "at most %d are possible", RP_TARGETS_MAX);
     if (o->trunk_tls_cert && !o->trunk_tls_key)

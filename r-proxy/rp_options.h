@@ -6,13 +6,17 @@
 #include <stdint.h>
 
 #include "program.h"
+#include "tls_config.h"
 #include "trunk_config.h"
+
+#define RP_LISTEN_SCHEMES "mqtt mqtts unix"
 
 enum { RP_S_PROXY_PORT = 50516 }; /* where a target does not say */
 
 /* One listener, as the file's `listeners` or --listen describe it. */
 struct rp_listener_options {
     char *url;
+    struct tls_server_config tls;
 };
 
 struct rp_options {

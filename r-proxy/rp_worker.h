@@ -67,8 +67,9 @@ struct rp_worker {
 /* worker_calls of the pool; the pool's argument is the struct rproxy. */
 extern const struct worker_calls rp_worker_calls;
 
-/* Give PARCEL, which is taken over, to this worker. Any thread. */
-void rp_worker_give(struct rp_worker *w, struct conn_parcel *parcel);
+/* Give PARCEL, which is taken over, to this worker. OPTIONS: of the listener that it came to; they live as long as the
+ * program's. Any thread. */
+void rp_worker_give(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options);
 /* worker_fn: begin to drain. */
 void rp_worker_drain(struct worker *worker, void *arg);
 

@@ -9,22 +9,20 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "byte_budget.h"
 #include "err.h"
-#include "listener.h"
 #include "log.h"
+#include "rp_listeners.h"
 #include "rp_options.h"
 #include "rp_worker.h"
 #include "rpc_cq.h"
 #include "rpc_tls.h"
 #include "rpc_tokens.h"
 #include "trunk.h"
-#include "url.h"
 #include "worker.h"
 
-enum { RP_DEFAULT_PORT = 1883, RP_LOG_LINES = 10, RP_LOG_INTERVAL_MS = 10000 };
+enum { RP_LOG_LINES = 10, RP_LOG_INTERVAL_MS = 10000 };
 
 struct rproxy {
     struct program *program;
@@ -33,8 +31,7 @@ struct rproxy {
     struct rpc_tls *tls;       /* NULL: trunks are in clear text */
     struct rpc_tokens *tokens; /* NULL: none are shown */
     struct worker_pool *pool;
-    struct listener **listeners;
-    size_t n_listeners;
+    struct rp_listeners *listeners;
     struct byte_budget budget;
     struct trunk_options trunk_options;
     _Atomic uint64_t numbers;
@@ -101,54 +98,9 @@ static struct rp_worker *rproxy_least_loaded(struct rproxy *r)
     return best;
 }
 
-static void rproxy_on_accept(struct listener *l, struct conn_parcel *parcel, void *arg)
+static void rproxy_on_accept(struct conn_parcel *parcel, const struct rp_listener_options *options, void *arg)
 {
-    rp_worker_give(rproxy_least_loaded(arg), parcel);
-}
-
-static void rproxy_on_trouble(struct listener *l, int err, void *arg)
-{
-    if (err < 0)
-        log_error(NULL, "%s: accepting pauses: %s (ulimit -n)", listener_name(l), strerror(-err));
-    else
-        log_info(NULL, "%s: accepting goes on", listener_name(l));
-}
-
-static const struct listener_cbs rproxy_listener_cbs = {.on_accept = rproxy_on_accept, .on_trouble = rproxy_on_trouble};
-
-static int rproxy_listen_at(struct rproxy *r, const char *text)
-{
-    struct url url;
-    int e = url_parse(text, "mqtt unix", &url);
-    if (e >= 0)
-        e = listener_open(program_loop(r->program), &url, RP_DEFAULT_PORT, &rproxy_listener_cbs, r,
-                          &r->listeners[r->n_listeners]);
-    if (e < 0)
-        return e;
-    log_info(NULL, "listening on %s", listener_name(r->listeners[r->n_listeners]));
-    r->n_listeners++;
-    return 0;
-}
-
-static int rproxy_listen(struct rproxy *r)
-{
-    r->listeners = calloc(r->options->listeners.count, sizeof r->listeners[0]);
-    if (!r->listeners)
-        return err_set(-ENOMEM, "listen: out of memory");
-    const struct rp_listener_options *listeners = r->options->listeners.items;
-    for (size_t i = 0; i < r->options->listeners.count; i++) {
-        int e = rproxy_listen_at(r, listeners[i].url);
-        if (e < 0)
-            return e;
-    }
-    return 0;
-}
-
-static void rproxy_close_listeners(struct rproxy *r)
-{
-    for (size_t i = 0; i < r->n_listeners; i++)
-        listener_close(r->listeners[i]);
-    r->n_listeners = 0;
+    rp_worker_give(rproxy_least_loaded(arg), parcel, options);
 }
 
 /* --- How s-proxies are met */
@@ -210,6 +162,7 @@ static void rproxy_reload(struct program *p, const void *fresh)
     }
     if (r->tokens && o->trunk_token_file && rpc_tokens_reload(r->tokens, o->trunk_token_file) < 0)
         log_error(NULL, "the token for s-proxies is kept as it was: %s", err_text());
+    rp_listeners_reload(r->listeners, o);
 }
 
 /* --- Life */
@@ -232,7 +185,7 @@ static int rproxy_start(struct program *p, const void *options)
     if (e >= 0)
         e = worker_pool_start("r-proxy", program_workers(p), &rp_worker_calls, r, &r->pool);
     if (e >= 0)
-        e = rproxy_listen(r);
+        e = rp_listeners_open(program_loop(p), r->options, rproxy_on_accept, r, &r->listeners);
     return e;
 }
 
@@ -246,7 +199,7 @@ static void rproxy_drain(struct program *p)
 {
     struct rproxy *r = program_object(p);
     unsigned n = worker_pool_size(r->pool);
-    rproxy_close_listeners(r);
+    rp_listeners_close(r->listeners);
     atomic_store_explicit(&r->busy_workers, n, memory_order_release);
     for (unsigned i = 0; i < n; i++)
         worker_post(worker_pool_get(r->pool, i), rp_worker_drain, NULL);
@@ -257,14 +210,13 @@ static void rproxy_stop(struct program *p)
     struct rproxy *r = program_object(p);
     if (!r)
         return;
-    rproxy_close_listeners(r);
+    r->listeners = rp_listeners_free(r->listeners);
     r->pool = worker_pool_stop(r->pool);
     r->cq = rpc_cq_stop(r->cq);
     if (r->tls)
         rpc_tls_unwatch(r->tls);
     r->tls = rpc_tls_unref(r->tls);
     r->tokens = rpc_tokens_free(r->tokens);
-    free(r->listeners);
     free(r);
 }
 

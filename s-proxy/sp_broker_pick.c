@@ -6,6 +6,7 @@
 
 #include "err.h"
 #include "random.h"
+#include "sp_options.h"
 
 enum {
     SP_BACKOFF_MIN_MS = 1000,
@@ -25,7 +26,7 @@ int sp_broker_pick_init(struct sp_broker_pick *pick, const char *const *urls, un
         b->name = urls[pick->count];
         b->turns_max = turns;
         list_init(&b->waiting);
-        int r = url_parse(b->name, "mqtt unix", &b->url);
+        int r = url_parse(b->name, SP_UPSTREAM_SCHEMES, &b->url);
         if (r < 0) {
             sp_broker_pick_deinit(pick);
             return err_context(r, "upstream");

@@ -15,7 +15,7 @@
 static int sp_check_upstream(const char *text)
 {
     struct url url;
-    return url_parse(text, "mqtt unix", &url);
+    return url_parse(text, SP_UPSTREAM_SCHEMES, &url);
 }
 
 /* gRPC resolves the host; what it would make of a text without port (443) is never meant. */
@@ -44,7 +44,8 @@ static const struct config_row sp_rows[] = {
      .default_text = "mqtt://127.0.0.1:1884",
      .argument = "URL",
      .check = sp_check_upstream,
-     .help = "the broker: mqtt://HOST:PORT or unix:/path; given several times, the first that is healthy is used"},
+     .help = "the broker: mqtt://HOST:PORT, mqtts://HOST:PORT or unix:/path; given several times, the first that is "
+             "healthy is used"},
     {.name = "upstream-connect-timeout",
      .kind = CONFIG_DURATION,
      CONFIG_FIELD(struct sp_options, upstream_connect_timeout_ms),
@@ -93,6 +94,7 @@ static const struct config_row sp_security_rows[] = {
 
 static const struct config_table sp_tables[] = {
     {"Tunnel and broker", CONFIG_ROWS(sp_rows), 0},
+    TLS_CLIENT_OPTION_TABLE(offsetof(struct sp_options, upstream_tls)),
     TRUNK_OPTION_TABLE(offsetof(struct sp_options, trunk)),
     {"Who may open trunks", CONFIG_ROWS(sp_security_rows), 0},
     PROGRAM_OPTION_TABLE,
@@ -137,7 +139,7 @@ static int sp_check(const struct config_loader *l, const void *target)
         return r;
     if (o->upstream.count > SP_BROKER_MAX)
         return config_refuse(l, "upstream", "at most %d are possible", SP_BROKER_MAX);
-    return 0;
+    return tls_config_check_client(l, &o->upstream_tls);
 }
 
 const struct config_program sp_config = {

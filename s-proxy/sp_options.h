@@ -5,13 +5,17 @@
 #include <stdint.h>
 
 #include "program.h"
+#include "tls_config.h"
 #include "trunk_config.h"
+
+#define SP_UPSTREAM_SCHEMES "mqtt mqtts unix"
 
 struct sp_options {
     struct program_options program; /* first */
     struct config_list listen_grpc; /* HOST:PORT */
     struct config_list upstream;    /* URLs of brokers, in the order of preference */
     struct trunk_config trunk;
+    struct tls_client_config upstream_tls;
     char *trunk_tls_cert, *trunk_tls_key, *trunk_tls_client_ca, *trunk_tls_crl; /* see rpc_tls.h; NULL: not given */
     char *trunk_tokens_file;                                                    /* NULL: no token is asked for */
     struct config_list trunk_allow_names;                                       /* empty: any name will do */

@@ -14,6 +14,7 @@
 #include "sp_downlink.h"
 #include "sp_uplink.h"
 #include "sp_worker.h"
+#include "sproxy.h"
 
 enum {
     SP_CONNECT_TIMEOUT_MS = 10000, /* from the lane's beginning to its CONNECT */
@@ -145,6 +146,7 @@ static void sp_session_dial(struct sp_session *s)
 {
     const struct upstream_params params = {
         .url = &s->broker->url,
+        .tls = url_is_tls(&s->broker->url) ? sproxy_upstream_tls(s->worker->program) : NULL,
         .timeout_ms = s->worker->options->upstream_connect_timeout_ms,
         .max_packet_bytes = MQTT_PACKET_MAX,
         .version = s->version,

@@ -22,6 +22,7 @@
 #include "sp_options.h"
 #include "sp_session.h"
 #include "sp_trunk_gate.h"
+#include "sp_upstream_tls.h"
 #include "sp_worker.h"
 #include "trunk.h"
 #include "worker.h"
@@ -60,6 +61,7 @@ struct sproxy {
     struct sp_gate_metrics metrics;
     struct worker_pool *pool;
     struct byte_budget budget;
+    struct sp_upstream_tls *upstream_tls;
     _Atomic uint64_t numbers;
     struct trunk_options trunk_options;
     _Atomic unsigned next_worker;  /* for a stream of the relay service */
@@ -99,6 +101,11 @@ const struct trunk_options *sproxy_trunk_options(const struct sproxy *s)
 struct sp_admission *sproxy_admission(const struct sproxy *s)
 {
     return s->admission;
+}
+
+struct tls *sproxy_upstream_tls(const struct sproxy *s)
+{
+    return sp_upstream_tls_get(s->upstream_tls);
 }
 
 uint64_t sproxy_next_number(struct sproxy *s)
@@ -258,6 +265,7 @@ static void sproxy_reload(struct program *p, const void *fresh)
     }
     if (sp_admission_reload(s->admission, o->trunk_tokens_file, &o->trunk_allow_names) < 0)
         log_error(NULL, "tokens and names of r-proxies are kept as they were: %s", err_text());
+    sp_upstream_tls_reload(s->upstream_tls, o);
 }
 
 /* --- Life */
@@ -275,6 +283,8 @@ static int sproxy_start(struct program *p, const void *options)
     int r = sproxy_open_tls(s);
     if (r >= 0)
         r = sproxy_open_admission(s);
+    if (r >= 0)
+        r = sp_upstream_tls_new(program_loop(p), s->options, &s->upstream_tls);
     if (r >= 0)
         r = metrics_add(program_metrics(p), "sproxy", sp_gate_metric_infos,
                         sizeof sp_gate_metric_infos / sizeof sp_gate_metric_infos[0], &s->metrics);
@@ -321,6 +331,7 @@ static void sproxy_stop(struct program *p)
         rpc_tls_unwatch(s->tls);
     s->tls = rpc_tls_unref(s->tls);
     s->admission = sp_admission_free(s->admission);
+    s->upstream_tls = sp_upstream_tls_free(s->upstream_tls);
     metrics_remove(program_metrics(p), &s->metrics);
     free(s);
 }

@@ -12,6 +12,7 @@ struct sp_options;
 struct rpc_cq;
 struct sp_admission;
 struct sproxy;
+struct tls;
 struct trunk_options;
 
 /* start, reload, drain, stop of the program. */
@@ -25,6 +26,8 @@ struct byte_budget *sproxy_budget(struct sproxy *s);
 struct metrics_registry *sproxy_metrics(const struct sproxy *s);
 const struct trunk_options *sproxy_trunk_options(const struct sproxy *s);
 struct sp_admission *sproxy_admission(const struct sproxy *s);
+/* What mqtts:// brokers are dialled with; NULL: there are none. */
+struct tls *sproxy_upstream_tls(const struct sproxy *s);
 /* Counts up in the process: names sessions in the log. */
 uint64_t sproxy_next_number(struct sproxy *s);
 /* The calling worker has nothing left while draining. */

@@ -105,7 +105,8 @@ int upstream_open(struct loop *loop, const struct upstream_params *params, struc
     u->max_packet_bytes = params->max_packet_bytes;
     struct dial_params dial = {
         .url = params->url,
-        .default_port = UPSTREAM_DEFAULT_PORT,
+        .default_port = url_default_port(params->url),
+        .tls = params->tls,
         .timeout_ms = params->timeout_ms,
         .user_timeout_ms = UPSTREAM_USER_TIMEOUT_MS,
     };

@@ -16,10 +16,10 @@
 #include "url.h"
 
 struct loop;
+struct tls;
 struct upstream;
 
 enum {
-    UPSTREAM_DEFAULT_PORT = 1883,
     /* Unacknowledged bytes towards the broker for so long mean that it is gone (TCP_USER_TIMEOUT). */
     UPSTREAM_USER_TIMEOUT_MS = 30000,
 };
@@ -41,6 +41,7 @@ struct upstream_cbs {
 
 struct upstream_params {
     const struct url *url;          /* used during the call only */
+    struct tls *tls;                /* as of struct dial_params */
     uint32_t timeout_ms;            /* to connect */
     uint32_t max_packet_bytes;      /* larger packets of the broker are refused (on_bad_packet, 0x95) */
     uint8_t version;                /* of the session: enum mqtt_version */

@@ -1,10 +1,11 @@
 /* See dial.h.
  *
- *   resolve --> attempt 1 --> attempt 2 ... --> on_connected        one timer: each attempt has an equal share of the
- * time left
+ *   resolve --> attempt 1 --> attempt 2 ... [--> handshake] --> on_connected        one timer: each attempt has an
+ * equal share of the time left
  *           \__ failed     \__ failed      \__ on_failed */
 #include "dial.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -16,9 +17,12 @@
 #include <uv.h>
 
 #include "address.h"
+#include "conn_layer.h"
+#include "conn_tls.h"
 #include "err.h"
 #include "loop.h"
 #include "resolve.h"
+#include "tls.h"
 #include "url.h"
 
 enum {
@@ -41,6 +45,8 @@ struct dial {
     void *arg;
     struct resolve *resolve;      /* NULL unless under way */
     struct dial_attempt *attempt; /* NULL unless under way */
+    struct tls *tls;              /* one reference; NULL: in clear text */
+    struct conn_layer *layer;     /* the attempt is connected, and its handshake goes on */
     struct loop_timer timer;
     struct loop_task start; /* of a Unix socket */
     uint64_t deadline_ms;
@@ -49,11 +55,13 @@ struct dial {
     size_t n_addresses, next;
     union conn_address addresses[DIAL_ADDRESSES_MAX];
     struct sockaddr_un unix_address; /* sun_family 0 unless a Unix socket */
+    char host[256];                  /* expected in a certificate */
     char name[300];
     char failures[DIAL_TEXT_MAX]; /* what has gone wrong so far */
 };
 
 static void dial_next(struct dial *d);
+static void dial_on_poll(uv_poll_t *poll, int status, int events);
 
 /* --- The end of an attempt and of the whole */
 
@@ -78,6 +86,8 @@ static void dial_free(struct dial *d)
     resolve_cancel(d->resolve);
     if (d->attempt)
         close(dial_end_attempt(d));
+    d->layer = conn_layer_free(d->layer);
+    tls_unref(d->tls);
     free(d);
 }
 
@@ -122,26 +132,83 @@ static void dial_set_options(const struct dial *d, int fd)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
 }
 
-/* True if the dial has come to its good end. False: the socket has met itself, because a dial to a local port of the
- * ephemeral range that nobody listens at may be given that very port as its own (simultaneous open). */
+static int dial_wait(struct dial *d, int fd, int events);
+
+/* Takes over FD and the layers. */
+static void dial_hand_over(struct dial *d, int fd)
+{
+    struct conn_parcel parcel = {.fd = fd, .layer = d->layer};
+    d->layer = NULL;
+    address_fill_peer(fd, NULL, &parcel.peer);
+    dial_finish_connected(d, &parcel);
+}
+
+static void dial_end_handshake(struct dial *d, int err)
+{
+    const char *text = conn_layer_text(d->layer);
+    dial_note_failure(d, text ? text : strerror(-err));
+    d->layer = conn_layer_free(d->layer);
+}
+
+/* True if the dial now waits or has come to its good end; false: it is to try the next address. */
+static bool dial_go_on_with_handshake(struct dial *d)
+{
+    int r = conn_layer_open(d->layer);
+    if (r == 0) {
+        dial_hand_over(d, dial_end_attempt(d));
+        return true; /* D is gone */
+    }
+    int flushed = conn_layer_flush(d->layer);
+    if (r == -EAGAIN && flushed < 0 && flushed != -EAGAIN)
+        r = flushed;
+    if (r == -EAGAIN) {
+        uv_poll_start(&d->attempt->poll, UV_READABLE | (flushed == -EAGAIN ? UV_WRITABLE : 0), dial_on_poll);
+        return true;
+    }
+    dial_end_handshake(d, r);
+    close(dial_end_attempt(d));
+    return false;
+}
+
+/* Takes over FD. Results as above. */
+static bool dial_start_handshake(struct dial *d, int fd)
+{
+    int r = conn_tls_push_client(&d->layer, fd, d->tls, d->host, "mqtt");
+    if (r == 0)
+        r = dial_wait(d, fd, UV_READABLE);
+    if (r == 0)
+        return dial_go_on_with_handshake(d);
+    dial_end_handshake(d, r);
+    close(fd);
+    return false;
+}
+
+/* True if the dial now waits or has come to its good end. False: the socket has met itself, because a dial to a local
+ * port of the ephemeral range that nobody listens at may be given that very port as its own (simultaneous open). */
 static bool dial_take_connected(struct dial *d, int fd)
 {
-    struct conn_parcel parcel = {.fd = fd};
-    const struct conn_peer *peer = &parcel.peer;
-    address_fill_peer(fd, NULL, &parcel.peer);
-    if (peer->address.any.sa_family != AF_UNIX && address_equal(&peer->address, &peer->local)) {
+    struct conn_peer peer;
+    address_fill_peer(fd, NULL, &peer);
+    if (peer.address.any.sa_family != AF_UNIX && address_equal(&peer.address, &peer.local)) {
         close(fd);
         dial_note_failure(d, strerror(ECONNREFUSED));
         return false;
     }
     dial_set_options(d, fd);
-    dial_finish_connected(d, &parcel);
+    if (d->tls)
+        return dial_start_handshake(d, fd);
+    dial_hand_over(d, fd);
     return true;
 }
 
 static void dial_on_poll(uv_poll_t *poll, int status, int events)
 {
     struct dial *d = ((struct dial_attempt *)poll->data)->dial;
+    if (d->layer) {
+        if (!dial_go_on_with_handshake(d))
+            dial_next(d);
+        return; /* D may be gone */
+    }
     int err = 0;
     socklen_t len = sizeof(err);
     int fd = dial_end_attempt(d);
@@ -156,7 +223,7 @@ static void dial_on_poll(uv_poll_t *poll, int status, int events)
     dial_next(d);
 }
 
-static int dial_wait(struct dial *d, int fd)
+static int dial_wait(struct dial *d, int fd, int events)
 {
     struct dial_attempt *a = calloc(1, sizeof(*a));
     int r = a ? uv_poll_init(loop_uv(d->loop), &a->poll, fd) : -ENOMEM;
@@ -168,7 +235,7 @@ static int dial_wait(struct dial *d, int fd)
     a->dial = d;
     a->fd = fd;
     d->attempt = a;
-    uv_poll_start(&a->poll, UV_WRITABLE, dial_on_poll);
+    uv_poll_start(&a->poll, events, dial_on_poll);
     return 0;
 }
 
@@ -189,7 +256,7 @@ static bool dial_try(struct dial *d, const struct sockaddr *address, socklen_t l
     if (r == 0)
         return dial_take_connected(d, fd);
     if (r == -EINPROGRESS) {
-        r = dial_wait(d, fd);
+        r = dial_wait(d, fd, UV_WRITABLE);
         if (r == 0)
             return true;
     }
@@ -237,7 +304,11 @@ static void dial_on_timer(struct loop_timer *timer)
     }
     if (d->attempt)
         close(dial_end_attempt(d));
-    dial_note_failure(d, d->resolve ? "no answer about this name in time" : strerror(ETIMEDOUT));
+    if (d->layer)
+        dial_note_failure(d, "the handshake was not done in time");
+    else
+        dial_note_failure(d, d->resolve ? "no answer about this name in time" : strerror(ETIMEDOUT));
+    d->layer = conn_layer_free(d->layer);
     dial_next(d);
 }
 
@@ -284,6 +355,9 @@ int dial_start(struct loop *loop, const struct dial_params *params, const struct
     d->loop = loop;
     d->cbs = *cbs;
     d->arg = arg;
+    assert(url_is_tls(url) == (params->tls != NULL));
+    d->tls = params->tls ? tls_ref(params->tls) : NULL;
+    snprintf(d->host, sizeof(d->host), "%s", url->host);
     d->user_timeout_ms = params->user_timeout_ms;
     d->deadline_ms = loop_now_ms(loop) + params->timeout_ms;
     loop_timer_init(&d->timer, loop, dial_on_timer);

@@ -1,4 +1,5 @@
-/* Connect to a URL: resolve, try each address in turn until one answers, within a time limit. */
+/* Connect to a URL: resolve, try each address in turn until one answers, within a time limit. With TLS an address has
+ * answered when the handshake is done, so a certificate that is not good is a failure of the dial. */
 #ifndef DIAL_H
 #define DIAL_H
 
@@ -8,18 +9,21 @@
 
 struct loop;
 struct dial;
+struct tls;
 struct url;
 
 struct dial_cbs {
     /* Connected: takes over PARCEL. The dial is gone afterwards. */
     void (*on_connected)(struct dial *d, struct conn_parcel *parcel, void *arg);
-    /* All addresses failed: "broker.example:1883 (10.0.0.8): Connection refused". The dial is gone afterwards. */
+    /* All addresses failed: "broker.example:1883 (10.0.0.8): Connection refused", "...: TLS: certificate CN=x refused:
+     * certificate has expired". The dial is gone afterwards. */
     void (*on_failed)(struct dial *d, const char *text, void *arg);
 };
 
 struct dial_params {
     const struct url *url; /* used during the call only */
     uint16_t default_port;
+    struct tls *tls;          /* of a URL that says TLS: the dial takes a reference of its own; else NULL */
     uint32_t timeout_ms;      /* for the whole dial */
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT of the connection; 0 = system default */
 };

@@ -6,6 +6,7 @@
  *                           still take its address over (listener_make_way) */
 #include "listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -18,10 +19,12 @@
 #include <uv.h>
 
 #include "address.h"
+#include "conn_tls.h"
 #include "err.h"
 #include "loop.h"
 #include "net_loop.h"
 #include "resolve.h"
+#include "tls.h"
 #include "url.h"
 
 enum {
@@ -48,7 +51,8 @@ struct listener {
     struct list sockets;  /* closed ones included, until libuv lets them go */
     struct listener_cbs cbs;
     void *arg;
-    unsigned refs; /* the user's, and one of each socket and of each batch of accepts */
+    struct tls *tls; /* one reference; NULL: in clear text */
+    unsigned refs;   /* the user's, and one of each socket and of each batch of accepts */
     struct loop_timer retry;
     int trouble; /* negative errno; 0 = none */
     bool is_paused;
@@ -64,6 +68,7 @@ static void listener_unref(struct listener *l)
     if (--l->refs > 0)
         return;
     net_loop_put(l->net);
+    tls_unref(l->tls);
     free(l);
 }
 
@@ -112,6 +117,10 @@ static void listener_hand_over(struct listener *l, int fd, const struct sockaddr
 {
     struct conn_parcel parcel = {.fd = fd};
     address_fill_peer(fd, (const struct sockaddr *)from, &parcel.peer);
+    if (l->tls && conn_tls_push_server(&parcel.layer, fd, l->tls) < 0) {
+        conn_parcel_close(&parcel);
+        return;
+    }
     l->cbs.on_accept(l, &parcel, l->arg);
 }
 
@@ -440,9 +449,11 @@ static void listener_remove_file(const struct listener *l)
 
 /* --- Life */
 
-int listener_open(struct loop *loop, const struct url *url, uint16_t default_port, const struct listener_cbs *cbs,
-                  void *arg, struct listener **ret_listener)
+int listener_open(struct loop *loop, const struct listener_params *params, const struct listener_cbs *cbs, void *arg,
+                  struct listener **ret_listener)
 {
+    const struct url *url = params->url;
+    assert(url_is_tls(url) == (params->tls != NULL));
     struct listener *l = calloc(1, sizeof(*l));
     if (!l || !(l->net = net_loop_get(loop))) {
         free(l);
@@ -451,11 +462,13 @@ int listener_open(struct loop *loop, const struct url *url, uint16_t default_por
     l->loop = loop;
     l->cbs = *cbs;
     l->arg = arg;
+    l->tls = params->tls ? tls_ref(params->tls) : NULL;
     l->refs = 1;
     list_init(&l->sockets);
     list_add_tail(&l->net->listeners, &l->link);
     loop_timer_init(&l->retry, loop, listener_on_retry);
-    int r = strcmp(url->scheme, "unix") == 0 ? listener_open_unix(l, url) : listener_open_tcp(l, url, default_port);
+    int r =
+        strcmp(url->scheme, "unix") == 0 ? listener_open_unix(l, url) : listener_open_tcp(l, url, params->default_port);
     if (r < 0) {
         listener_close(l);
         return r;

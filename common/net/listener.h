@@ -1,8 +1,9 @@
 /* A listening socket. Accepts, applies limits, hands each connection on as a parcel (conn.h) that any loop can attach.
  *
- * URLs: mqtt://HOST[:PORT], mqtt://[::]:1883, unix:/path. A host name opens one socket per address it has. IPv6 sockets
- * are v6-only when an IPv4 listener has the same port too; "[::]" alone accepts both. When descriptors run out (EMFILE,
- * ENFILE, ENOBUFS, ENOMEM) accepting pauses for a second, is logged and counted, and goes on. */
+ * URLs: mqtt://HOST[:PORT], mqtts://HOST[:PORT] (TLS), mqtt://[::]:1883, unix:/path. A host name opens one socket per
+ * address it has. IPv6 sockets are v6-only when an IPv4 listener has the same port too; "[::]" alone accepts both. When
+ * descriptors run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) accepting pauses for a second, is logged and counted, and goes
+ * on. */
 #ifndef LISTENER_H
 #define LISTENER_H
 
@@ -13,18 +14,25 @@
 
 struct loop;
 struct listener;
+struct tls;
 struct url;
 
+struct listener_params {
+    const struct url *url; /* used during the call only */
+    uint16_t default_port;
+    struct tls *tls; /* of a URL that says TLS: the listener takes a reference of its own; else NULL */
+};
+
 struct listener_cbs {
-    /* Takes over PARCEL. */
+    /* Takes over PARCEL. Handshakes begin on the loop to which it is attached. */
     void (*on_accept)(struct listener *l, struct conn_parcel *parcel, void *arg);
     /* Accepting has paused (ERR: negative errno) or goes on (0). May be NULL. */
     void (*on_trouble)(struct listener *l, int err, void *arg);
 };
 
-/* Listen at URL from now on. 0 or negative errno with err_text(): which address, and why. CBS is copied. */
-int listener_open(struct loop *loop, const struct url *url, uint16_t default_port, const struct listener_cbs *cbs,
-                  void *arg, struct listener **ret_listener);
+/* Listen from now on. 0 or negative errno with err_text(): which address, and why. CBS is copied. */
+int listener_open(struct loop *loop, const struct listener_params *params, const struct listener_cbs *cbs, void *arg,
+                  struct listener **ret_listener);
 /* Stop listening; a Unix socket's file is removed. NULL is fine. */
 struct listener *listener_close(struct listener *l);
 /* "mqtt://0.0.0.0:1883" with the port really bound (the URL may have said 0). Valid as long as the listener. */

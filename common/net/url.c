@@ -141,3 +141,15 @@ int url_parse(const char *text, const char *schemes, struct url *ret_url)
         *ret_url = url;
     return r;
 }
+
+uint16_t url_default_port(const struct url *url)
+{
+    if (strcmp(url->scheme, "mqtt") == 0)
+        return 1883;
+    return strcmp(url->scheme, "mqtts") == 0 ? 8883 : 0;
+}
+
+bool url_is_tls(const struct url *url)
+{
+    return strcmp(url->scheme, "mqtts") == 0;
+}

@@ -1,5 +1,5 @@
-/* A conn over real sockets: TCP over loopback and Unix socketpairs, the peer played with plain system calls. Every test
- * ends with no conn, no descriptor and no handle left. */
+/* A conn over real sockets: TCP over loopback, with and without TLS, and Unix socketpairs; the peer played with plain
+ * system calls, or with OpenSSL's. Every test ends with no conn, no descriptor and no handle left. */
 #include "conn.h"
 
 #include <errno.h>
@@ -9,12 +9,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
+#include "conn_tls.h"
 #include "loop.h"
 #include "loop_support.h"
 #include "mailbox.h"
 #include "net.h"
 #include "socket_support.h"
 #include "test_main.h"
+#include "tls.h"
+#include "tls_support.h"
 
 /* Whoever uses the conn: takes at most `take` bytes of each offer, and writes down what happens. */
 struct user {
@@ -33,8 +38,10 @@ struct user {
 
 static struct loop *loop;
 static struct user user;
-static int user_fd; /* what the conn has */
-static int peer;    /* the other end; -1 when closed */
+static int user_fd;   /* what the conn has */
+static int peer;      /* the other end; -1 when closed */
+static SSL *peer_tls; /* on it; NULL: plain */
+static struct tls *tls;
 static int n_fds_before;
 
 static void user_keep(struct user *u, const uint8_t *bytes, size_t n)
@@ -99,23 +106,70 @@ static void user_attach(struct user *u, struct loop *on, int fd)
 {
     struct conn_parcel parcel = {.fd = fd, .peer.text = "test"};
     *u = (struct user){.take = SIZE_MAX};
+    if (peer_tls)
+        ck_assert_int_eq(conn_tls_push_server(&parcel.layer, fd, tls), 0);
     ck_assert_int_eq(conn_attach(on, &parcel, &cbs, u, &u->conn), 0);
     ck_assert_int_eq(parcel.fd, -1);
 }
 
-static void open_pair(enum socket_kind kind)
+enum { KIND_TLS = SOCKET_RECORD + 1 }; /* over TCP; the handshake is done when open_pair() returns */
+
+static void open_pair(int kind)
 {
     int fds[2];
-    socket_support_pair(kind, fds);
+    socket_support_pair(kind == KIND_TLS ? SOCKET_TCP : (enum socket_kind)kind, fds);
+    if (kind == KIND_TLS)
+        peer_tls = tls_support_peer(fds[1], NULL);
     user_attach(&user, loop, fds[0]);
     user_fd = fds[0];
     peer = fds[1];
+    while (peer_tls && !(tls_support_connect(peer_tls) && conn_tls_facts(user.conn)))
+        loop_support_turns(loop, 1);
+}
+
+/* --- What the peer does */
+
+static ssize_t peer_send(const void *bytes, size_t n)
+{
+    return peer_tls ? tls_support_send(peer_tls, bytes, n) : send(peer, bytes, n, MSG_NOSIGNAL);
+}
+
+static long peer_read(void *dst, size_t n)
+{
+    return peer_tls ? tls_support_recv(peer_tls, dst, n) : socket_support_read(peer, dst, n);
+}
+
+static void peer_shutdown(void)
+{
+    if (peer_tls)
+        SSL_shutdown(peer_tls);
+    shutdown(peer, SHUT_WR);
+}
+
+static void drop_peer_tls(void)
+{
+    SSL_free(peer_tls);
+    peer_tls = NULL;
 }
 
 static void close_peer(void)
 {
+    uint8_t bytes[1000];
+    if (peer_tls) {
+        SSL_shutdown(peer_tls);
+        while (recv(peer, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) /* tickets: left unread they make a reset of it */
+            continue;
+    }
+    drop_peer_tls();
     if (peer >= 0)
         close(peer);
+    peer = -1;
+}
+
+static void reset_peer(void)
+{
+    drop_peer_tls();
+    socket_support_reset(peer);
     peer = -1;
 }
 
@@ -123,6 +177,7 @@ static void setup(void)
 {
     user = (struct user){.take = SIZE_MAX};
     peer = -1;
+    peer_tls = NULL;
     ck_assert_int_eq(loop_new(&loop), 0);
     loop = loop_free(loop); /* the first one of the process opens what libuv keeps for good */
     n_fds_before = socket_support_count_fds();
@@ -180,7 +235,11 @@ static void peer_write_pattern(size_t from, size_t n)
 {
     uint8_t *bytes = malloc(n);
     socket_support_fill(bytes, from, n);
-    socket_support_write(peer, bytes, n);
+    for (size_t sent = 0; sent < n;) {
+        ssize_t more = peer_send(bytes + sent, n - sent);
+        ck_assert_int_gt(more, 0);
+        sent += (size_t)more;
+    }
     free(bytes);
 }
 
@@ -188,7 +247,7 @@ static void peer_write_pattern(size_t from, size_t n)
 static bool peer_read_pattern(size_t *seen)
 {
     uint8_t bytes[65536];
-    long n = socket_support_read(peer, bytes, sizeof(bytes));
+    long n = peer_read(bytes, sizeof(bytes));
     if (n > 0)
         socket_support_check(bytes, *seen, (size_t)n);
     *seen += n > 0 ? (size_t)n : 0;
@@ -201,7 +260,8 @@ enum { LARGE = 16 * 1000 * 1000 };
 /* --- Input */
 
 static const size_t pieces[] = {1, 2, 3, 11, 5000, 30000};
-static const enum socket_kind kinds[] = {SOCKET_UNIX, SOCKET_TCP};
+static const int kinds[] = {SOCKET_UNIX, SOCKET_TCP, KIND_TLS};
+static const enum socket_kind plain_kinds[] = {SOCKET_UNIX, SOCKET_TCP};
 
 START_TEST(bytes_arrive_whole_and_in_order_in_any_pieces)
 {
@@ -306,7 +366,7 @@ static void on_flood_timer(struct loop_timer *timer)
     while (flood.written < flood.total) {
         size_t n = flood.total - flood.written < sizeof(bytes) ? flood.total - flood.written : sizeof(bytes);
         socket_support_fill(bytes, flood.written, n);
-        ssize_t sent = send(peer, bytes, n, MSG_NOSIGNAL);
+        ssize_t sent = peer_send(bytes, n);
         if (sent <= 0)
             break;
         flood.written += (size_t)sent;
@@ -410,7 +470,7 @@ START_TEST(a_paused_conn_does_not_keep_the_loop_busy)
     loop_support_turns(loop, 2);
     conn_pause(user.conn);
     peer_write_pattern(0, 8);
-    shutdown(peer, SHUT_WR);
+    peer_shutdown();
     ck_assert_int_le(loop_support_count_turns(loop, 10), 6);
     ck_assert_int_eq(user.n_ends, 0);
     conn_resume(user.conn);
@@ -462,8 +522,7 @@ START_TEST(a_reset_is_noticed_while_paused_and_loses_no_input)
     peer_write_pattern(0, 20);
     run_until_got(10);
     peer_write_pattern(20, 3000);
-    socket_support_reset(peer);
-    peer = -1;
+    reset_peer();
     run_until_end();
     ck_assert_int_eq(user.why, CONN_END_ERROR);
     ck_assert_str_eq(user.text, strerror(ECONNRESET));
@@ -483,8 +542,7 @@ START_TEST(a_reset_of_a_conn_paused_from_the_start_is_noticed)
     open_pair(SOCKET_TCP);
     conn_pause(user.conn);
     loop_support_turns(loop, 2);
-    socket_support_reset(peer);
-    peer = -1;
+    reset_peer();
     run_until_end();
     ck_assert_int_eq(user.why, CONN_END_ERROR);
 }
@@ -536,8 +594,7 @@ START_TEST(a_reset_is_an_error_behind_all_bytes)
 {
     open_pair(SOCKET_TCP);
     peer_write_pattern(0, 200000);
-    socket_support_reset(peer);
-    peer = -1;
+    reset_peer();
     run_until_end();
     ck_assert_int_eq(user.why, CONN_END_ERROR);
     ck_assert_str_eq(user.text, strerror(ECONNRESET));
@@ -550,11 +607,10 @@ START_TEST(a_failed_write_loses_no_input)
 {
     open_pair(kinds[_i]);
     peer_write_pattern(0, 200);
-    if (kinds[_i] == SOCKET_TCP)
-        socket_support_reset(peer);
+    if (kinds[_i] == SOCKET_UNIX)
+        close_peer();
     else
-        close(peer);
-    peer = -1;
+        reset_peer();
     ck_assert_int_eq(conn_write(user.conn, "x", 1), 0);
     conn_flush(user.conn);
     ck_assert_int_eq(user.n_ends, 0);
@@ -609,7 +665,7 @@ START_TEST(a_conn_may_be_closed_in_any_callback)
     user.closes_on_drain = _i == 2;
     conn_write(user.conn, "x", 1);
     peer_write_pattern(0, 10);
-    shutdown(peer, SHUT_WR);
+    peer_shutdown();
     loop_support_to_end(loop);
     ck_assert_ptr_null(user.conn);
     ck_assert_uint_eq(net_conn_count(loop), 0);
@@ -806,8 +862,7 @@ START_TEST(closing_with_time_ends_when_the_peer_resets)
     queue_pattern(0, LARGE);
     user.conn = conn_close(user.conn, 3600 * 1000);
     loop_support_turns(loop, 3);
-    socket_support_reset(peer);
-    peer = -1;
+    reset_peer();
     loop_support_to_end(loop);
 }
 END_TEST
@@ -818,7 +873,7 @@ START_TEST(closing_at_once_drops_what_is_queued)
     queue_pattern(0, 10);
     user.conn = conn_close(user.conn, 0);
     uint8_t byte;
-    ck_assert_int_eq(socket_support_read(peer, &byte, 1), 0);
+    ck_assert_int_eq(peer_read(&byte, 1), 0);
 }
 END_TEST
 
@@ -890,10 +945,10 @@ START_TEST(a_conn_moves_to_another_thread_with_all_its_bytes)
         uint8_t bytes[1000];
         if (sent < first + unread + second && seen > first) {
             socket_support_fill(bytes, sent, 1000);
-            ssize_t n = send(peer, bytes, 1000, MSG_NOSIGNAL);
+            ssize_t n = peer_send(bytes, 1000);
             sent += n > 0 ? (size_t)n : 0;
             if (sent >= first + unread + second)
-                shutdown(peer, SHUT_WR);
+                peer_shutdown();
         }
         if (!peer_read_pattern(&seen))
             break;
@@ -908,7 +963,7 @@ END_TEST
 START_TEST(a_parcel_with_unread_bytes_and_its_end_is_offered)
 {
     int fds[2];
-    socket_support_pair(kinds[_i], fds);
+    socket_support_pair(plain_kinds[_i], fds);
     peer = fds[1];
     struct conn_parcel parcel = {.fd = fds[0], .peer_has_closed = true, .unread = buf_new(20, 20)};
     socket_support_fill(buf_reserve(parcel.unread, 20), 0, 20);
@@ -923,7 +978,7 @@ END_TEST
 START_TEST(a_user_that_pauses_before_the_end_of_a_parcel_hears_of_it_later)
 {
     int fds[2];
-    socket_support_pair(kinds[_i], fds);
+    socket_support_pair(plain_kinds[_i], fds);
     peer = fds[1];
     struct conn_parcel parcel = {.fd = fds[0], .peer_has_closed = true, .unread = buf_new(20, 20)};
     socket_support_fill(buf_reserve(parcel.unread, 20), 0, 20);
@@ -961,7 +1016,7 @@ START_TEST(a_parcel_can_be_closed)
     user.conn = NULL;
     conn_parcel_close(&parcel);
     uint8_t byte;
-    ck_assert_int_eq(socket_support_read(peer, &byte, 1), 0);
+    ck_assert_int_eq(peer_read(&byte, 1), 0);
 }
 END_TEST
 
@@ -992,10 +1047,22 @@ END_TEST
 
 #define ADD_KINDS(test) tcase_add_loop_test(tc, test, 0, TEST_COUNT(kinds))
 
+static void open_tls(void)
+{
+    const struct tls_options options = {.is_server = true, .cert = tls_support_file("server.pem")};
+    ck_assert_int_eq(tls_new(&options, &tls), 0);
+}
+
+static void close_tls(void)
+{
+    tls = tls_unref(tls);
+}
+
 static Suite *conn_suite(void)
 {
     TCase *tc;
     Suite *suite = test_suite("conn", &tc);
+    tcase_add_unchecked_fixture(tc, open_tls, close_tls);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, bytes_arrive_whole_and_in_order_in_any_pieces, 0, TEST_COUNT(pieces));
     ADD_KINDS(what_is_not_used_comes_again_with_more_behind_it);
@@ -1032,8 +1099,9 @@ static Suite *conn_suite(void)
     tcase_add_test(tc, closing_with_time_ends_when_the_peer_resets);
     ADD_KINDS(closing_at_once_drops_what_is_queued);
     ADD_KINDS(a_conn_moves_to_another_thread_with_all_its_bytes);
-    ADD_KINDS(a_parcel_with_unread_bytes_and_its_end_is_offered);
-    ADD_KINDS(a_user_that_pauses_before_the_end_of_a_parcel_hears_of_it_later);
+    tcase_add_loop_test(tc, a_parcel_with_unread_bytes_and_its_end_is_offered, 0, TEST_COUNT(plain_kinds));
+    tcase_add_loop_test(tc, a_user_that_pauses_before_the_end_of_a_parcel_hears_of_it_later, 0,
+                        TEST_COUNT(plain_kinds));
     tcase_add_test(tc, a_parcel_that_cannot_be_attached_is_closed);
     tcase_add_test(tc, a_parcel_can_be_closed);
     ADD_KINDS(another_user_takes_over);

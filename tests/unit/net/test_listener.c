@@ -61,7 +61,8 @@ static int open_door(struct door *d, const char *text)
     struct url url;
     *d = (struct door){.n_accepted = 0};
     ck_assert_int_eq(url_parse(text, "mqtt unix", &url), 0);
-    return listener_open(loop, &url, 0, &cbs, d, &d->listener);
+    const struct listener_params params = {.url = &url};
+    return listener_open(loop, &params, &cbs, d, &d->listener);
 }
 
 static void close_door(struct door *d)

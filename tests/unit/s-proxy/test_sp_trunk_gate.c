@@ -77,6 +77,11 @@ struct sp_admission *sproxy_admission(const struct sproxy *s)
     return s->admission;
 }
 
+struct tls *sproxy_upstream_tls(const struct sproxy *s)
+{
+    return NULL;
+}
+
 uint64_t sproxy_next_number(struct sproxy *s)
 {
     return ++s->numbers;

@@ -1,0 +1,446 @@
+/* See tls.h. What is current is one SSL_CTX, replaced as a whole; each connection holds the one it began with. */
+#include "tls.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "address.h"
+#include "err.h"
+#include "tls_internal.h"
+
+enum {
+    TLS_FILES = 6,
+    TLS_SECURITY_LEVEL = 2,  /* RSA and DH from 2,048 bits, no SHA-1 signatures */
+    TLS_SESSIONS_MAX = 1024, /* of TLS 1.2 clients without tickets; a session may hold a certificate */
+    TLS_TICKETS = 1,         /* for each 1.3 handshake; every further one costs bytes and time */
+    TLS_HOST_MAX = 256,
+};
+
+/* A file as it was when it was last read; zero if it was not there. */
+struct tls_stamp {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtim, ctim;
+};
+
+/* Client: the last session with each host, for the next connection there. */
+struct tls_session {
+    struct tls_session *next;
+    SSL_SESSION *session;
+    char host[TLS_HOST_MAX];
+};
+
+struct tls {
+    _Atomic unsigned refs;
+    struct tls_stamp stamps[TLS_FILES];
+    char *warning, *summary;    /* may be NULL */
+    pthread_mutex_t lock;       /* of all below */
+    struct tls_options options; /* the texts are owned; changed by the thread that reloads, which reads without lock */
+    SSL_CTX *ctx;               /* one reference */
+    struct tls_session *sessions;
+};
+
+static int tls_psk_index; /* of the struct tls_psk_table of an SSL_CTX */
+static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
+
+static void tls_on_ctx_free(void *ctx, void *table, CRYPTO_EX_DATA *data, int index, long arg, void *more)
+{
+    tls_psk_free(table);
+}
+
+static void tls_init_once(void)
+{
+    tls_psk_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, tls_on_ctx_free);
+}
+
+/* --- Options */
+
+static const char **tls_text_field(struct tls_options *o, size_t i)
+{
+    const char **fields[] = {&o->cert,    &o->key,        &o->key_password, &o->ca, &o->crl, &o->psk, /* files first */
+                             &o->ciphers, &o->server_name};
+    return i < sizeof(fields) / sizeof(fields[0]) ? fields[i] : NULL;
+}
+
+static void tls_options_free(struct tls_options *o)
+{
+    const char **field;
+    for (size_t i = 0; (field = tls_text_field(o, i)); i++)
+        free((char *)*field);
+}
+
+static int tls_options_copy(const struct tls_options *from, struct tls_options *ret)
+{
+    struct tls_options copy = *from;
+    const char **field;
+    bool is_short = false;
+    for (size_t i = 0; (field = tls_text_field(&copy, i)); i++) {
+        *field = *field ? strdup(*field) : NULL;
+        is_short |= !*field && *tls_text_field((struct tls_options *)from, i);
+    }
+    if (is_short) {
+        tls_options_free(&copy);
+        return err_set(-ENOMEM, "TLS: out of memory");
+    }
+    *ret = copy;
+    return 0;
+}
+
+static void tls_stamp_all(const struct tls_options *o, struct tls_stamp *ret_stamps)
+{
+    struct stat st;
+    memset(ret_stamps, 0, TLS_FILES * sizeof(*ret_stamps));
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        const char *file = *tls_text_field((struct tls_options *)o, i);
+        if (!file || stat(file, &st) < 0)
+            continue;
+        ret_stamps[i].dev = st.st_dev;
+        ret_stamps[i].ino = st.st_ino;
+        ret_stamps[i].size = st.st_size;
+        ret_stamps[i].mtim = st.st_mtim;
+        ret_stamps[i].ctim = st.st_ctim;
+    }
+}
+
+/* --- What OpenSSL asks during a handshake */
+
+/* "certificate CN=pump-3 refused: certificate has expired". */
+static int tls_on_verify(int is_good, X509_STORE_CTX *store)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    X509 *cert = X509_STORE_CTX_get_current_cert(store);
+    if (!is_good)
+        conn_tls_note_refusal(SSL_get_app_data(ssl), cert, X509_STORE_CTX_get_error(store));
+    return is_good;
+}
+
+static unsigned tls_on_psk(SSL *ssl, const char *identity, unsigned char *dst, unsigned size)
+{
+    const struct tls_psk_table *table = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), tls_psk_index);
+    size_t n = tls_psk_find(table, identity, dst, size);
+    conn_tls_note_psk(SSL_get_app_data(ssl), identity, n > 0);
+    return (unsigned)n;
+}
+
+/* A client that offers nothing we know is served all the same: MQTT clients with ALPN for some cloud are common. */
+static int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                       unsigned in_len, void *arg)
+{
+    static const unsigned char known[] = "\x04mqtt\x08http/1.1";
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, out_len, known, sizeof(known) - 1, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* --- Sessions of a client */
+
+static struct tls_session *tls_find_session(const struct tls *t, const char *host)
+{
+    struct tls_session *s = t->sessions;
+    while (s && strcmp(s->host, host) != 0)
+        s = s->next;
+    return s;
+}
+
+static void tls_drop_sessions(struct tls_session *sessions)
+{
+    while (sessions) {
+        struct tls_session *next = sessions->next;
+        SSL_SESSION_free(sessions->session);
+        free(sessions);
+        sessions = next;
+    }
+}
+
+/* A session belongs to the files it was made with: one of before a reload is not kept. */
+static int tls_on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    const char *host;
+    struct tls *t = conn_tls_owner(SSL_get_app_data(ssl), &host);
+    if (strlen(host) >= TLS_HOST_MAX)
+        return 0;
+    pthread_mutex_lock(&t->lock);
+    struct tls_session *s = NULL;
+    if (SSL_get_SSL_CTX(ssl) == t->ctx)
+        s = tls_find_session(t, host);
+    if (!s && SSL_get_SSL_CTX(ssl) == t->ctx && (s = calloc(1, sizeof(*s)))) {
+        snprintf(s->host, sizeof(s->host), "%s", host);
+        s->next = t->sessions;
+        t->sessions = s;
+    }
+    if (s) {
+        SSL_SESSION_free(s->session);
+        s->session = session;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return s != NULL;
+}
+
+/* --- Making an SSL_CTX */
+
+static int tls_refuse(const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    ERR_clear_error();
+    return err_set(-EINVAL, "%s: %s", what, reason ? reason : "refused by OpenSSL");
+}
+
+static void tls_add_cipher(char *list, const char *name, size_t n)
+{
+    if (list[0])
+        strcat(list, ":");
+    strncat(list, name, n);
+}
+
+/* One list for people; OpenSSL has one for TLS 1.3 and one for the rest. */
+static int tls_set_ciphers(SSL_CTX *ctx, const char *ciphers)
+{
+    const size_t size = strlen(ciphers) + 1;
+    char *suites = calloc(2, size), *list = suites ? suites + size : NULL;
+    int r = 0;
+    if (!suites)
+        return err_set(-ENOMEM, "TLS: out of memory");
+    for (const char *at = ciphers; *at;) {
+        size_t n = strcspn(at, ":, ");
+        if (n > 0)
+            tls_add_cipher(strncmp(at, "TLS_", 4) == 0 ? suites : list, at, n);
+        at += n;
+        at += strspn(at, ":, ");
+    }
+    if ((suites[0] && SSL_CTX_set_ciphersuites(ctx, suites) != 1) ||
+        (list[0] && SSL_CTX_set_cipher_list(ctx, list) != 1))
+        r = err_context(tls_refuse(ciphers), "tls-ciphers");
+    free(suites);
+    return r;
+}
+
+static void tls_set_rules(SSL_CTX *ctx, const struct tls_options *o)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                 SSL_OP_PRIORITIZE_CHACHA |
+                                 SSL_OP_IGNORE_UNEXPECTED_EOF); /* MQTT has an end of its own, and clients just go */
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
+    SSL_CTX_set_min_proto_version(ctx, o->min_version == TLS_MIN_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+}
+
+static void tls_set_server(SSL_CTX *ctx, const struct tls_options *o)
+{
+    static const unsigned char id[] = "mqtt";
+    int verify = o->client_auth == TLS_CLIENT_AUTH_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
+    if (o->client_auth == TLS_CLIENT_AUTH_REQUIRE)
+        verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_verify(ctx, verify, tls_on_verify);
+    SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
+    SSL_CTX_sess_set_cache_size(ctx, TLS_SESSIONS_MAX);
+    SSL_CTX_set_num_tickets(ctx, TLS_TICKETS);
+    SSL_CTX_set_dh_auto(ctx, 1);
+    SSL_CTX_set_alpn_select_cb(ctx, tls_on_alpn, NULL);
+}
+
+static void tls_set_client(SSL_CTX *ctx)
+{
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, tls_on_verify);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, tls_on_new_session);
+}
+
+static int tls_load_psk(SSL_CTX *ctx, const char *file)
+{
+    struct tls_psk_table *table;
+    int r = tls_psk_load(file, &table);
+    if (r < 0)
+        return r;
+    if (SSL_CTX_set_ex_data(ctx, tls_psk_index, table) != 1) {
+        tls_psk_free(table);
+        return err_set(-ENOMEM, "TLS: out of memory");
+    }
+    SSL_CTX_set_psk_server_callback(ctx, tls_on_psk);
+    return 0;
+}
+
+static int tls_check_options(const struct tls_options *o)
+{
+    if (o->is_server && !o->cert && !o->psk)
+        return err_set(-EINVAL, "TLS: a certificate or a file of PSKs is needed");
+    if (o->client_auth != TLS_CLIENT_AUTH_NONE && !o->ca)
+        return err_set(-EINVAL, "TLS: to ask clients for certificates a CA is needed");
+    if (o->key && !o->cert)
+        return err_set(-EINVAL, "%s: a key without a certificate", o->key);
+    return 0;
+}
+
+static int tls_make(const struct tls_options *o, SSL_CTX **ret_ctx, char **ret_warning, char **ret_summary)
+{
+    int r = tls_check_options(o);
+    if (r < 0)
+        return r;
+    ERR_clear_error();
+    SSL_CTX *ctx = SSL_CTX_new(o->is_server ? TLS_server_method() : TLS_client_method());
+    if (!ctx)
+        return tls_refuse("TLS");
+    tls_set_rules(ctx, o);
+    if (o->is_server)
+        tls_set_server(ctx, o);
+    else
+        tls_set_client(ctx);
+    if (o->ciphers)
+        r = tls_set_ciphers(ctx, o->ciphers);
+    if (r == 0 && o->psk)
+        r = tls_load_psk(ctx, o->psk);
+    if (r == 0)
+        r = tls_files_load(ctx, o, ret_warning, ret_summary);
+    if (r < 0)
+        SSL_CTX_free(ctx);
+    else
+        *ret_ctx = ctx;
+    return r;
+}
+
+/* --- Life */
+
+/* OPTIONS are taken over on success. */
+static int tls_load(struct tls *t, const struct tls_options *options)
+{
+    SSL_CTX *ctx;
+    char *warning = NULL, *summary = NULL;
+    tls_stamp_all(options, t->stamps); /* before reading: what is written meanwhile is seen as a change */
+    int r = tls_make(options, &ctx, &warning, &summary);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&t->lock);
+    SSL_CTX *old = t->ctx;
+    struct tls_session *sessions = t->sessions;
+    t->ctx = ctx;
+    t->sessions = NULL;
+    pthread_mutex_unlock(&t->lock);
+    SSL_CTX_free(old);
+    tls_drop_sessions(sessions);
+    free(t->warning);
+    free(t->summary);
+    t->warning = warning;
+    t->summary = summary;
+    return 0;
+}
+
+int tls_reload(struct tls *t, const struct tls_options *options)
+{
+    struct tls_options copy;
+    if (!options)
+        return tls_load(t, &t->options);
+    int r = tls_options_copy(options, &copy);
+    if (r < 0)
+        return r;
+    r = tls_load(t, &copy);
+    if (r < 0) {
+        tls_options_free(&copy);
+        tls_stamp_all(&t->options, t->stamps); /* watched are the files in use */
+        return r;
+    }
+    pthread_mutex_lock(&t->lock);
+    struct tls_options old = t->options;
+    t->options = copy;
+    pthread_mutex_unlock(&t->lock);
+    tls_options_free(&old);
+    return 0;
+}
+
+int tls_new(const struct tls_options *options, struct tls **ret_tls)
+{
+    pthread_once(&tls_once, tls_init_once);
+    struct tls *t = calloc(1, sizeof(*t));
+    if (!t)
+        return err_set(-ENOMEM, "TLS: out of memory");
+    t->refs = 1;
+    pthread_mutex_init(&t->lock, NULL);
+    int r = tls_reload(t, options);
+    if (r < 0) {
+        tls_unref(t);
+        return r;
+    }
+    *ret_tls = t;
+    return 0;
+}
+
+struct tls *tls_ref(struct tls *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+struct tls *tls_unref(struct tls *t)
+{
+    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
+        return NULL;
+    SSL_CTX_free(t->ctx);
+    tls_drop_sessions(t->sessions);
+    pthread_mutex_destroy(&t->lock);
+    tls_options_free(&t->options);
+    free(t->warning);
+    free(t->summary);
+    free(t);
+    return NULL;
+}
+
+bool tls_has_changed(struct tls *t)
+{
+    struct tls_stamp now[TLS_FILES];
+    tls_stamp_all(&t->options, now);
+    return memcmp(now, t->stamps, sizeof(now)) != 0;
+}
+
+const char *tls_warning(const struct tls *t)
+{
+    return t->warning ? t->warning : "";
+}
+
+const char *tls_summary(const struct tls *t)
+{
+    return t->summary ? t->summary : "";
+}
+
+/* --- For conn_tls.c */
+
+SSL *tls_open(struct tls *t)
+{
+    pthread_mutex_lock(&t->lock);
+    SSL *ssl = SSL_new(t->ctx);
+    pthread_mutex_unlock(&t->lock);
+    return ssl;
+}
+
+static int tls_expect_name(SSL *ssl, const char *name)
+{
+    union conn_address address;
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (address_parse(name, 0, &address))
+        return X509_VERIFY_PARAM_set1_ip_asc(param, name);
+    return X509_VERIFY_PARAM_set1_host(param, name, 0) && SSL_set_tlsext_host_name(ssl, name);
+}
+
+int tls_expect(struct tls *t, SSL *ssl, const char *host)
+{
+    ERR_clear_error();
+    pthread_mutex_lock(&t->lock);
+    int ok = tls_expect_name(ssl, t->options.server_name ? t->options.server_name : host);
+    const struct tls_session *s = SSL_get_SSL_CTX(ssl) == t->ctx ? tls_find_session(t, host) : NULL;
+    if (s)
+        SSL_set_session(ssl, s->session);
+    pthread_mutex_unlock(&t->lock);
+    return ok == 1 ? 0 : tls_refuse(host);
+}

@@ -1,0 +1,154 @@
+/* See tls_config.h. */
+#include "tls_config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "err.h"
+
+static const char *const tls_config_versions[] = {[TLS_MIN_VERSION_1_2] = "1.2", [TLS_MIN_VERSION_1_3] = "1.3", NULL};
+static const char *const tls_config_identities[] = {
+    [TLS_IDENTITY_NONE] = "none", [TLS_IDENTITY_CN] = "cn", [TLS_IDENTITY_SAN] = "san", NULL};
+
+/* No CHOICE, because the default depends on another option. */
+static int tls_config_parse_client_auth(const char *text, const char *variable, void *ret_field)
+{
+    static const char *const names[] = {[TLS_CLIENT_AUTH_NONE] = "none",
+                                        [TLS_CLIENT_AUTH_OPTIONAL] = "optional",
+                                        [TLS_CLIENT_AUTH_REQUIRE] = "require"};
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *(int *)ret_field = i + 1;
+            return 0;
+        }
+    }
+    return err_set(-EINVAL, "\"%.40s\" is none of none, optional, require", text);
+}
+
+const struct config_row tls_server_option_rows[TLS_SERVER_OPTION_ROWS] = {
+    {.name = "tls-cert",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, cert),
+     .argument = "FILE",
+     .help = "certificate of mqtts:// listeners, PEM, with the rest of its chain behind it"},
+    {.name = "tls-key",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, key),
+     .argument = "FILE",
+     .help = "its private key, PEM; default: in the file of the certificate"},
+    {.name = "tls-key-password-file",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, key_password_file),
+     .argument = "FILE",
+     .help = "file whose first line opens the key"},
+    {.name = "tls-client-ca",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, client_ca),
+     .argument = "FILE|DIR",
+     .help = "CAs of clients' certificates: a PEM file, or a directory made by openssl rehash"},
+    {.name = "tls-client-auth",
+     .kind = CONFIG_CUSTOM,
+     CONFIG_FIELD(struct tls_server_config, client_auth),
+     .argument = "none|optional|require",
+     .parse = tls_config_parse_client_auth,
+     .help = "whether clients have to show a certificate; default: require where tls-client-ca is given"},
+    {.name = "tls-crl",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, crl),
+     .argument = "FILE",
+     .help = "revoked certificates of clients, PEM; it needs the list of every CA that issues them"},
+    {.name = "tls-min-version",
+     .kind = CONFIG_CHOICE,
+     CONFIG_FIELD(struct tls_server_config, min_version),
+     .default_text = "1.2",
+     .choices = tls_config_versions,
+     .help = "oldest version of TLS that is accepted"},
+    {.name = "tls-ciphers",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, ciphers),
+     .argument = "LIST",
+     .help = "OpenSSL's names, separated by colons: those that begin with TLS_ are for TLS 1.3, the others for 1.2"},
+    {.name = "tls-psk-file",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_server_config, psk_file),
+     .argument = "FILE",
+     .help = "pre-shared keys of clients, lines identity:hexkey; with or without a certificate"},
+    {.name = "tls-identity",
+     .kind = CONFIG_CHOICE,
+     CONFIG_FIELD(struct tls_server_config, identity),
+     .default_text = "none",
+     .choices = tls_config_identities,
+     .help = "user name taken from the client's certificate: its common name, or its first subject alternative name; "
+             "it replaces the one in CONNECT, and the password"},
+};
+
+const struct config_row tls_client_option_rows[TLS_CLIENT_OPTION_ROWS] = {
+    {.name = "upstream-tls-ca",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_client_config, ca),
+     .argument = "FILE|DIR",
+     .help = "CAs of the broker's certificate; default: those of the system"},
+    {.name = "upstream-tls-cert",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_client_config, cert),
+     .argument = "FILE",
+     .help = "our certificate for the broker, PEM, with the rest of its chain behind it"},
+    {.name = "upstream-tls-key",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_client_config, key),
+     .argument = "FILE",
+     .help = "its private key, PEM; default: in the file of the certificate"},
+    {.name = "upstream-tls-server-name",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_client_config, server_name),
+     .argument = "NAME",
+     .help = "name expected in the broker's certificate; default: the host of its URL"},
+    {.name = "upstream-tls-crl",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct tls_client_config, crl),
+     .argument = "FILE",
+     .help = "revoked certificates of brokers, PEM"},
+};
+
+struct tls_options tls_options_of_server(const struct tls_server_config *c)
+{
+    enum tls_client_auth auth = c->client_ca ? TLS_CLIENT_AUTH_REQUIRE : TLS_CLIENT_AUTH_NONE;
+    if (c->client_auth != 0)
+        auth = (enum tls_client_auth)(c->client_auth - 1);
+    return (struct tls_options){
+        .is_server = true,
+        .cert = c->cert,
+        .key = c->key,
+        .key_password = c->key_password_file,
+        .ca = c->client_ca,
+        .crl = c->crl,
+        .psk = c->psk_file,
+        .ciphers = c->ciphers,
+        .client_auth = auth,
+        .min_version = (enum tls_min_version)c->min_version,
+    };
+}
+
+struct tls_options tls_options_of_client(const struct tls_client_config *c)
+{
+    return (struct tls_options){
+        .cert = c->cert, .key = c->key, .ca = c->ca, .crl = c->crl, .server_name = c->server_name};
+}
+
+int tls_config_check_server(const struct config_loader *l, const struct tls_server_config *c)
+{
+    if (!c->cert && !c->psk_file)
+        return config_refuse(l, "listen", "mqtts:// needs tls-cert or tls-psk-file");
+    if (c->key && !c->cert)
+        return config_refuse(l, "tls-key", "there is no tls-cert");
+    if (c->client_auth - 1 >= TLS_CLIENT_AUTH_OPTIONAL && !c->client_ca)
+        return config_refuse(l, "tls-client-auth", "clients cannot be asked for certificates without tls-client-ca");
+    if (c->identity != TLS_IDENTITY_NONE && !c->client_ca)
+        return config_refuse(l, "tls-identity", "clients show no certificates without tls-client-ca");
+    return 0;
+}
+
+int tls_config_check_client(const struct config_loader *l, const struct tls_client_config *c)
+{
+    return c->key && !c->cert ? config_refuse(l, "upstream-tls-key", "there is no upstream-tls-cert") : 0;
+}

@@ -1,0 +1,161 @@
+/* See rp_listeners.h. */
+#define LOG_MODULE LOG_R_PROXY
+#include "rp_listeners.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn.h"
+#include "err.h"
+#include "listener.h"
+#include "log.h"
+#include "rp_options.h"
+#include "tls.h"
+#include "tls_watch.h"
+#include "url.h"
+
+struct rp_listener {
+    struct rp_listeners *all;
+    const struct rp_listener_options *options;
+    struct listener *listener; /* NULL: closed */
+    struct tls *tls;           /* one reference; NULL: in clear text */
+};
+
+struct rp_listeners {
+    struct loop *loop;
+    rp_listeners_fn *fn;
+    void *arg;
+    struct tls_watch *watch;
+    size_t count;
+    struct rp_listener items[];
+};
+
+static void rp_listeners_on_accept(struct listener *l, struct conn_parcel *parcel, void *arg)
+{
+    const struct rp_listener *item = arg;
+    item->all->fn(parcel, item->options, item->all->arg);
+}
+
+static void rp_listeners_on_trouble(struct listener *l, int err, void *arg)
+{
+    if (err < 0)
+        log_error(NULL, "%s: accepting pauses: %s (ulimit -n)", listener_name(l), strerror(-err));
+    else
+        log_info(NULL, "%s: accepting goes on", listener_name(l));
+}
+
+static const struct listener_cbs rp_listeners_cbs = {.on_accept = rp_listeners_on_accept,
+                                                     .on_trouble = rp_listeners_on_trouble};
+
+/* --- TLS */
+
+static void rp_listeners_warn(const char *url, const struct tls *tls)
+{
+    if (tls_warning(tls)[0])
+        log_warn(NULL, "%s: %s", url, tls_warning(tls));
+}
+
+static void rp_listeners_on_reload(const char *url, struct tls *tls, int r, void *arg)
+{
+    if (r < 0) {
+        log_error(NULL, "%s: the TLS files cannot be used, those of before stay in use: %s", url, err_text());
+        return;
+    }
+    log_info(NULL, "%s: TLS files read again, certificate %s", url, tls_summary(tls));
+    rp_listeners_warn(url, tls);
+}
+
+static int rp_listeners_open_tls(struct rp_listeners *ls, struct rp_listener *item)
+{
+    const struct tls_options options = tls_options_of_server(&item->options->tls);
+    int r = tls_new(&options, &item->tls);
+    if (r >= 0)
+        r = tls_watch_add(ls->watch, item->options->url, item->tls);
+    if (r < 0)
+        return err_context(r, "listen %s", item->options->url);
+    rp_listeners_warn(item->options->url, item->tls);
+    return 0;
+}
+
+static const struct rp_listener_options *rp_listeners_find(const struct rp_options *fresh, const char *url)
+{
+    const struct rp_listener_options *items = fresh->listeners.items;
+    for (size_t i = 0; i < fresh->listeners.count; i++) {
+        if (strcmp(items[i].url, url) == 0)
+            return &items[i];
+    }
+    return NULL;
+}
+
+void rp_listeners_reload(struct rp_listeners *ls, const struct rp_options *fresh)
+{
+    for (size_t i = 0; i < ls->count; i++) {
+        struct rp_listener *item = &ls->items[i];
+        const struct rp_listener_options *o = rp_listeners_find(fresh, item->options->url);
+        if (!item->tls || !o)
+            continue;
+        const struct tls_options options = tls_options_of_server(&o->tls);
+        tls_watch_reload(ls->watch, item->tls, &options);
+    }
+}
+
+/* --- Life */
+
+static int rp_listeners_open_one(struct rp_listeners *ls, struct rp_listener *item)
+{
+    struct url url;
+    int r = url_parse(item->options->url, RP_LISTEN_SCHEMES, &url);
+    if (r >= 0 && url_is_tls(&url))
+        r = rp_listeners_open_tls(ls, item);
+    if (r < 0)
+        return r;
+    const struct listener_params params = {.url = &url, .default_port = url_default_port(&url), .tls = item->tls};
+    r = listener_open(ls->loop, &params, &rp_listeners_cbs, item, &item->listener);
+    if (r < 0)
+        return r;
+    if (item->tls && tls_summary(item->tls)[0])
+        log_info(NULL, "listening on %s, certificate %s", listener_name(item->listener), tls_summary(item->tls));
+    else
+        log_info(NULL, "listening on %s", listener_name(item->listener));
+    return 0;
+}
+
+int rp_listeners_open(struct loop *loop, const struct rp_options *options, rp_listeners_fn *fn, void *arg,
+                      struct rp_listeners **ret_listeners)
+{
+    const struct rp_listener_options *items = options->listeners.items;
+    struct rp_listeners *ls = calloc(1, sizeof *ls + options->listeners.count * sizeof ls->items[0]);
+    if (!ls)
+        return err_set(-ENOMEM, "listen: out of memory");
+    *ret_listeners = ls;
+    ls->loop = loop;
+    ls->fn = fn;
+    ls->arg = arg;
+    int r = tls_watch_new(loop, rp_listeners_on_reload, ls, &ls->watch);
+    while (r >= 0 && ls->count < options->listeners.count) {
+        struct rp_listener *item = &ls->items[ls->count];
+        item->all = ls;
+        item->options = &items[ls->count++];
+        r = rp_listeners_open_one(ls, item);
+    }
+    return r;
+}
+
+void rp_listeners_close(struct rp_listeners *ls)
+{
+    for (size_t i = 0; ls && i < ls->count; i++)
+        ls->items[i].listener = listener_close(ls->items[i].listener);
+}
+
+struct rp_listeners *rp_listeners_free(struct rp_listeners *ls)
+{
+    if (!ls)
+        return NULL;
+    rp_listeners_close(ls);
+    ls->watch = tls_watch_free(ls->watch);
+    for (size_t i = 0; i < ls->count; i++)
+        tls_unref(ls->items[i].tls);
+    free(ls);
+    return NULL;
+}
