@@ -25,6 +25,7 @@ struct rpc_channel {
     struct rpc_cq *cq;
     struct rpc_tokens *tokens; /* NULL: none */
     char *target;
+    bool is_proxied;                 /* an HTTP proxy is between */
     struct rpc_channel_watch *watch; /* NULL: not watched, or the watch is over */
 };
 
@@ -244,6 +245,7 @@ int rpc_channel_open(struct rpc_cq *cq, const struct rpc_channel_params *params,
     grpc_channel_credentials_release(credentials);
     ch->cq = cq;
     ch->tokens = params->tokens;
+    ch->is_proxied = params->connect_to != NULL;
     ch->target = target;
     *ret_channel = ch;
     return 0;
@@ -275,6 +277,11 @@ const char *rpc_channel_target(const struct rpc_channel *ch)
 struct rpc_tokens *rpc_channel_tokens(const struct rpc_channel *ch)
 {
     return ch->tokens;
+}
+
+bool rpc_channel_is_proxied(const struct rpc_channel *ch)
+{
+    return ch->is_proxied;
 }
 
 grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path)

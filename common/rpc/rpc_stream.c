@@ -124,6 +124,7 @@ int rpc_stream_open(struct rpc_channel *ch, struct mailbox *mailbox, const char 
         return err_errno(-ENOMEM, "stream %s", path);
     }
     s->call = rpc_channel_call(ch, path);
+    s->is_proxied = rpc_channel_is_proxied(ch);
     s->loop.cbs = cbs;
     s->loop.arg = arg;
     rpc_stream_start_client(s, made, n_metadata);
@@ -409,5 +410,5 @@ bool rpc_peer_is_loopback(const char *peer)
 
 bool rpc_stream_is_loopback(const struct rpc_stream *s)
 {
-    return rpc_peer_is_loopback(rpc_stream_peer(s));
+    return !s->is_proxied && rpc_peer_is_loopback(rpc_stream_peer(s));
 }

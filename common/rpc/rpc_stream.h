@@ -80,7 +80,8 @@ const char *rpc_stream_peer(const struct rpc_stream *s);
  * kind. Without TLS, or without a certificate, there is none. Names are not checked for what bytes they hold. */
 typedef bool rpc_name_fn(const char *name, size_t n, void *arg);
 bool rpc_stream_any_name(const struct rpc_stream *s, rpc_name_fn *fn, void *arg);
-/* Whether the peer is on this machine: 127.0.0.0/8 (also inside IPv6), ::1, a Unix socket. */
+/* Whether the peer is on this machine: 127.0.0.0/8 (also inside IPv6), ::1, a Unix socket. Not behind an HTTP proxy,
+ * wherever that is. */
 bool rpc_stream_is_loopback(const struct rpc_stream *s);
 /* The same of the text of a peer. */
 bool rpc_peer_is_loopback(const char *peer);

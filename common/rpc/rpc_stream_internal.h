@@ -51,6 +51,7 @@ struct rpc_stream {
     grpc_call *call; /* NULL once refused */
     struct mailbox *mailbox;
     bool is_server;
+    bool is_proxied; /* client: behind an HTTP proxy */
     atomic_uint refs;
 
     struct {
@@ -174,6 +175,7 @@ static inline struct rpc_message *rpc_item_message(struct rpc_item *item)
 grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path);
 /* NULL: none are shown. */
 struct rpc_tokens *rpc_channel_tokens(const struct rpc_channel *ch);
+bool rpc_channel_is_proxied(const struct rpc_channel *ch);
 
 static inline grpc_arg rpc_arg(const char *key, int value)
 {

@@ -1,17 +1,20 @@
 /* What a trunk costs against a bare TCP connection that carries the same frames.
  *
- *     trunk-bench [--seconds N] [--rounds N] [--lanes N] [--payload N] [--zstd LEVEL]
+ *     trunk-bench [--seconds N] [--rounds N] [--lanes N] [--payload N] [--zstd LEVEL] [--tls CERTS]
  *
  *     sender process  --PUBLISH frames--> receiver process         each with one loop, or one blocking socket
  *
  * tcp:    frames of the same codec, written 64 KiB at a time, read 64 KiB at a time; no lanes, no credit, nobody
  * answers. trunk:  lane_send() on LANES lanes as long as they may, on_packet and lane_consumed() on the other side.
  *
+ * --tls: the trunk speaks TLS, with the server.pem of a folder that deploy/certs has made; tcp stays bare.
+ *
  * Both receivers turn each frame into a packet. CPU is that of both processes, all threads, between the first frame and
  * the last. The rounds of both alternate; the ratios are medians of those within a round. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,6 +34,7 @@
 #include "rpc_channel.h"
 #include "rpc_cq.h"
 #include "rpc_server.h"
+#include "rpc_tls.h"
 #include "trunk.h"
 
 enum { LANES_MAX = 4096, WRITE_BYTES = 64 * 1024, ROUNDS_MAX = 99, TICK_MS = 20 };
@@ -39,6 +43,7 @@ static struct {
     double seconds;
     unsigned rounds, lanes, payload;
     int zstd_level;
+    const char *tls_folder; /* NULL: in clear text */
 } settings = {.seconds = 2, .rounds = 5, .lanes = 64, .payload = 90};
 
 /* What the processes of a round tell each other. */
@@ -178,6 +183,28 @@ static void tcp_send(void)
     atomic_store(&shared->sender_cpu_us, cpu_us() - cpu_before);
 }
 
+/* --- TLS */
+
+/* NULL: in clear text. */
+static struct rpc_tls *open_tls(bool is_server)
+{
+    char ca[PATH_MAX], certificate[PATH_MAX], key[PATH_MAX];
+    struct rpc_tls *tls = NULL;
+    if (!settings.tls_folder)
+        return NULL;
+    snprintf(ca, sizeof(ca), "%s/ca.pem", settings.tls_folder);
+    snprintf(certificate, sizeof(certificate), "%s/server.pem", settings.tls_folder);
+    snprintf(key, sizeof(key), "%s/server-key.pem", settings.tls_folder);
+    const struct rpc_tls_params params = {
+        .files = {.ca = is_server ? NULL : ca,
+                  .certificate = is_server ? certificate : NULL,
+                  .key = is_server ? key : NULL},
+        .is_server = is_server,
+    };
+    check(rpc_tls_new(&params, &tls), "TLS");
+    return tls;
+}
+
 /* --- The trunk */
 
 struct side {
@@ -286,7 +313,8 @@ static void trunk_receive(void)
                                              .max_streams_per_connection = 10,
                                              .keepalive_ms = 10000,
                                              .keepalive_timeout_ms = 5000,
-                                             .min_ping_interval_ms = 5000};
+                                             .min_ping_interval_ms = 5000,
+                                             .tls = open_tls(true)};
     const struct rpc_server_method method = {.path = TRUNK_PATH, .pick = pick, .on_stream = on_stream};
     struct rpc_server *server;
     start_side(on_receiver_tick);
@@ -312,8 +340,11 @@ static void trunk_send(void)
     char target[64];
     wait_for_port();
     snprintf(target, sizeof(target), "127.0.0.1:%u", atomic_load(&shared->port));
-    const struct rpc_channel_params channel_params = {
-        .target = target, .keepalive_ms = 10000, .keepalive_timeout_ms = 5000};
+    const struct rpc_channel_params channel_params = {.target = target,
+                                                      .authority = target,
+                                                      .keepalive_ms = 10000,
+                                                      .keepalive_timeout_ms = 5000,
+                                                      .tls = open_tls(false)};
     struct rpc_channel *channel;
     start_side(on_sender_tick);
     check(rpc_channel_open(side.cq, &channel_params, &channel), "channel");
@@ -393,7 +424,8 @@ static void run_rounds(void)
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {{"seconds", 1, NULL, 's'}, {"rounds", 1, NULL, 'r'}, {"lanes", 1, NULL, 'l'},
-                                          {"payload", 1, NULL, 'p'}, {"zstd", 1, NULL, 'z'},   {NULL, 0, NULL, 0}};
+                                          {"payload", 1, NULL, 'p'}, {"zstd", 1, NULL, 'z'},   {"tls", 1, NULL, 't'},
+                                          {NULL, 0, NULL, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
@@ -412,8 +444,12 @@ int main(int argc, char **argv)
         case 'z':
             settings.zstd_level = atoi(optarg);
             break;
+        case 't':
+            settings.tls_folder = optarg;
+            break;
         default:
-            fprintf(stderr, "usage: trunk-bench [--seconds N] [--rounds N] [--lanes N] [--payload N] [--zstd LEVEL]\n");
+            fprintf(stderr, "usage: trunk-bench [--seconds N] [--rounds N] [--lanes N] [--payload N] [--zstd LEVEL] "
+                            "[--tls CERTS]\n");
             return 2;
         }
     }

@@ -2,10 +2,13 @@
 #include "tls_files.h"
 
 #include <check.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char folder[64];
 
@@ -18,7 +21,12 @@ static void shell(const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(command, sizeof(command), fmt, args);
     va_end(args);
-    ck_assert_msg(system(command) == 0, "%s", command);
+    char *argv[] = {"sh", "-c", command, NULL};
+    pid_t pid;
+    int status = -1;
+    ck_assert_int_eq(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(status == 0, "%s", command);
 }
 
 void tls_files_make(void)
