@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn_facts.h"
 #include "err.h"
 #include "mqtt_compose.h"
 #include "mqtt_encode.h"
@@ -39,12 +40,19 @@ void rp_client_enter(struct rp_client *c, enum rp_client_state next)
     c->state = (uint8_t)next;
 }
 
+static void rp_client_describe_peer(const struct conn_peer *peer, struct log_writer *w)
+{
+    log_field(w, "peer", "%s", peer->text);
+    if (peer->facts && peer->facts->via)
+        log_field(w, "via", "%s", peer->facts->via);
+}
+
 static void rp_client_describe(const struct log_object *self, struct log_writer *w)
 {
     const struct rp_client *c = container_of(self, struct rp_client, log);
     log_field_u64(w, "client", c->number);
     if (c->io)
-        log_field(w, "peer", "%s", conn_peer(mqtt_io_conn(c->io))->text);
+        rp_client_describe_peer(conn_peer(mqtt_io_conn(c->io)), w);
     if (c->state != RP_CLIENT_WAIT_CONNECT)
         log_field_bytes(w, "id", c->id, c->id_len);
 }

@@ -6,24 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cidr.h"
 #include "conn.h"
 #include "err.h"
 #include "listener.h"
 #include "log.h"
+#include "metrics.h"
 #include "rp_options.h"
 #include "tls.h"
 #include "tls_watch.h"
 #include "url.h"
+
+/* What is counted before a worker has the connection. */
+#define RP_LISTENERS_METRICS(X) \
+    X(proxy_headers_refused, COUNTER, "connections of trusted proxies closed for want of a good PROXY header")
+
+struct rp_listeners_metrics {
+    RP_LISTENERS_METRICS(METRIC_FIELD)
+};
+
+#define METRICS_OWNER struct rp_listeners_metrics
+static const struct metric_info rp_listeners_metric_infos[] = {RP_LISTENERS_METRICS(METRIC_INFO)};
 
 struct rp_listener {
     struct rp_listeners *all;
     const struct rp_listener_options *options;
     struct listener *listener; /* NULL: closed */
     struct tls *tls;           /* one reference; NULL: in clear text */
+    struct cidr_list proxies;  /* whose PROXY headers are believed */
 };
 
 struct rp_listeners {
     struct loop *loop;
+    const struct rp_options *options;
+    struct metrics_registry *registry;
+    struct rp_listeners_metrics metrics;
     rp_listeners_fn *fn;
     void *arg;
     struct tls_watch *watch;
@@ -45,8 +62,29 @@ static void rp_listeners_on_trouble(struct listener *l, int err, void *arg)
         log_info(NULL, "%s: accepting goes on", listener_name(l));
 }
 
+static void rp_listeners_on_bad_header(struct listener *l, const struct conn_peer *proxy, const char *why, void *arg)
+{
+    static struct log_limit limit = LOG_LIMIT(5, 10000);
+    const struct rp_listener *item = arg;
+    metric_add(&item->all->metrics.proxy_headers_refused, 1);
+    log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "%s: connection from %s refused, no PROXY header: %s",
+                     listener_name(l), proxy->text, why);
+}
+
 static const struct listener_cbs rp_listeners_cbs = {.on_accept = rp_listeners_on_accept,
-                                                     .on_trouble = rp_listeners_on_trouble};
+                                                     .on_trouble = rp_listeners_on_trouble,
+                                                     .on_bad_header = rp_listeners_on_bad_header};
+
+static int rp_listeners_trust(struct rp_listeners *ls, struct rp_listener *item)
+{
+    const struct rp_listener_options *o = item->options;
+    if (o->proxy_protocol == RP_PROXY_PROTOCOL_OFF)
+        return 0;
+    int r = cidr_list_init(&item->proxies, o->trusted_proxies.items, o->trusted_proxies.count);
+    if (r >= 0)
+        listener_trust(item->listener, &item->proxies, (uint32_t)ls->options->connect_timeout_ms);
+    return r;
+}
 
 /* --- TLS */
 
@@ -112,6 +150,8 @@ static int rp_listeners_open_one(struct rp_listeners *ls, struct rp_listener *it
         return r;
     const struct listener_params params = {.url = &url, .default_port = url_default_port(&url), .tls = item->tls};
     r = listener_open(ls->loop, &params, &rp_listeners_cbs, item, &item->listener);
+    if (r >= 0)
+        r = rp_listeners_trust(ls, item);
     if (r < 0)
         return r;
     if (item->tls && tls_summary(item->tls)[0])
@@ -121,8 +161,8 @@ static int rp_listeners_open_one(struct rp_listeners *ls, struct rp_listener *it
     return 0;
 }
 
-int rp_listeners_open(struct loop *loop, const struct rp_options *options, rp_listeners_fn *fn, void *arg,
-                      struct rp_listeners **ret_listeners)
+int rp_listeners_open(struct loop *loop, const struct rp_options *options, struct metrics_registry *metrics,
+                      rp_listeners_fn *fn, void *arg, struct rp_listeners **ret_listeners)
 {
     const struct rp_listener_options *items = options->listeners.items;
     struct rp_listeners *ls = calloc(1, sizeof *ls + options->listeners.count * sizeof ls->items[0]);
@@ -130,9 +170,14 @@ int rp_listeners_open(struct loop *loop, const struct rp_options *options, rp_li
         return err_set(-ENOMEM, "listen: out of memory");
     *ret_listeners = ls;
     ls->loop = loop;
+    ls->options = options;
+    ls->registry = metrics;
     ls->fn = fn;
     ls->arg = arg;
-    int r = tls_watch_new(loop, rp_listeners_on_reload, ls, &ls->watch);
+    int r = metrics_add(metrics, "rproxy", rp_listeners_metric_infos,
+                        sizeof rp_listeners_metric_infos / sizeof rp_listeners_metric_infos[0], &ls->metrics);
+    if (r >= 0)
+        r = tls_watch_new(loop, rp_listeners_on_reload, ls, &ls->watch);
     while (r >= 0 && ls->count < options->listeners.count) {
         struct rp_listener *item = &ls->items[ls->count];
         item->all = ls;
@@ -154,8 +199,11 @@ struct rp_listeners *rp_listeners_free(struct rp_listeners *ls)
         return NULL;
     rp_listeners_close(ls);
     ls->watch = tls_watch_free(ls->watch);
-    for (size_t i = 0; i < ls->count; i++)
+    for (size_t i = 0; i < ls->count; i++) {
         tls_unref(ls->items[i].tls);
+        cidr_list_deinit(&ls->items[i].proxies);
+    }
+    metrics_remove(ls->registry, &ls->metrics);
     free(ls);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cidr.h"
 #include "err.h"
 #include "mqtt_packet.h"
 #include "rp_http_proxy.h"
@@ -114,7 +115,26 @@ static const struct config_table rp_tables[] = {
     PROGRAM_OPTION_TABLE,
 };
 
+static const char *const rp_proxy_protocols[] = {"off", "on", NULL};
+
+static const struct config_row rp_listener_rows[] = {
+    {.name = "proxy-protocol",
+     .kind = CONFIG_CHOICE,
+     CONFIG_FIELD(struct rp_listener_options, proxy_protocol),
+     .default_text = "off",
+     .choices = rp_proxy_protocols,
+     .help = "on: every connection from an address of trusted-proxies begins with a PROXY header (v1 or v2) that says "
+             "who the client is; from other addresses none is believed"},
+    {.name = "trusted-proxies",
+     .kind = CONFIG_LIST,
+     CONFIG_FIELD(struct rp_listener_options, trusted_proxies),
+     .argument = "CIDR,...",
+     .check = cidr_list_check,
+     .help = "where the load balancers are whose word is taken: 10.0.0.0/8,2001:db8::/32; may be given several times"},
+};
+
 static const struct config_table rp_listener_tables[] = {
+    {"Proxies in front of a listener", CONFIG_ROWS(rp_listener_rows), 0},
     TLS_SERVER_OPTION_TABLE(offsetof(struct rp_listener_options, tls)),
 };
 
@@ -166,6 +186,11 @@ static int rp_check(const struct config_loader *l, const void *target)
         return config_refuse(l, "trunk-tls-cert", "trunk-tls-key is needed too");
     if (o->trunk_tls_key && !o->trunk_tls_cert)
         return config_refuse(l, "trunk-tls-key", "trunk-tls-cert is needed too");
+    const struct rp_listener_options *listeners = o->listeners.items;
+    for (size_t i = 0; i < o->listeners.count; i++)
+        if (listeners[i].proxy_protocol == RP_PROXY_PROTOCOL_ON && listeners[i].trusted_proxies.count == 0)
+            return config_refuse(l, "proxy-protocol", "trusted-proxies must say from where headers are believed (%s)",
+                                 listeners[i].url);
     return 0;
 }
 

@@ -17,7 +17,12 @@ enum { RP_S_PROXY_PORT = 50516 }; /* where a target does not say */
 struct rp_listener_options {
     char *url;
     struct tls_server_config tls;
+    int proxy_protocol;                 /* enum rp_proxy_protocol */
+    struct config_list trusted_proxies; /* texts for cidr_list_init() */
 };
+
+/* --proxy-protocol */
+enum rp_proxy_protocol { RP_PROXY_PROTOCOL_OFF, RP_PROXY_PROTOCOL_ON };
 
 struct rp_options {
     struct program_options program; /* first */

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "conn_facts.h"
+#include "conn_tls.h"
 #include "err.h"
 #include "mqtt_encode.h"
 #include "random.h"
@@ -90,10 +93,49 @@ static void rp_session_end(struct rp_session *s, enum lane_end why, const char *
 
 static const struct lane_cbs rp_session_lane_cbs; /* below: what ends a lane may open the next */
 
+static struct mqtt_bytes rp_session_text(const char *text)
+{
+    return (struct mqtt_bytes){(const uint8_t *)text, text ? (uint32_t)strlen(text) : 0};
+}
+
+static void rp_session_tell_own_tls(struct trunk_client *client, const struct conn_tls_facts *tls)
+{
+    client->is_tls = true;
+    client->tls_version = rp_session_text(tls->version);
+    client->tls_cipher = rp_session_text(tls->cipher);
+    client->has_certificate = tls->subject != NULL;
+    client->common_name = rp_session_text(tls->common_name);
+}
+
+static void rp_session_tell_proxied_tls(struct trunk_client *client, const struct conn_facts *facts)
+{
+    client->is_tls = facts->is_tls;
+    client->tls_version = rp_session_text(facts->tls_version);
+    client->tls_cipher = rp_session_text(facts->tls_cipher);
+    client->server_name = rp_session_text(facts->tls_server_name);
+    client->has_certificate = facts->has_certificate;
+    client->common_name = rp_session_text(facts->common_name);
+}
+
+/* What s-proxy learns of the client. TLS that ends here is known better than what a proxy says of its own. */
+static struct trunk_client rp_session_client(const struct conn *c)
+{
+    const struct conn_peer *peer = conn_peer(c);
+    const struct conn_tls_facts *tls = conn_tls_facts(c);
+    const bool has_address = peer->address.any.sa_family == AF_INET || peer->address.any.sa_family == AF_INET6;
+    struct trunk_client client = {.source = rp_session_text(has_address ? peer->text : NULL)};
+    if (tls)
+        rp_session_tell_own_tls(&client, tls);
+    else if (peer->facts)
+        rp_session_tell_proxied_tls(&client, peer->facts);
+    return client;
+}
+
 /* CONNECT goes into a lane on T, or wherever there is room (T NULL). 0, RP_PLACE_LATER or negative errno. */
 static int rp_session_open_lane(struct rp_session *s, struct rp_trunk *t)
 {
-    const struct rp_trunk_lane_params params = {.session_id = s->id, .connect = s->connect};
+    const struct trunk_client client = rp_session_client(mqtt_io_conn(s->client->io));
+    const struct rp_trunk_lane_params params = {.session_id = s->id, .client = &client, .connect = s->connect};
     for (;;) {
         int r = t ? 0 : rp_place_find(&s->place, &t);
         if (r != 0)

@@ -246,7 +246,8 @@ static int rp_trunk_open_relay(struct rp_trunk *t, const struct rp_trunk_lane_pa
 static int rp_trunk_open_trunk_lane(struct rp_trunk *t, const struct rp_trunk_lane_params *params,
                                     const struct lane_cbs *cbs, void *arg, struct lane **ret_lane)
 {
-    const struct trunk_lane_params lane = {.session_id = params->session_id, .connect = params->connect};
+    const struct trunk_lane_params lane = {
+        .session_id = params->session_id, .client = params->client, .connect = params->connect};
     int r = trunk_open_lane(t->trunk, &lane, cbs, arg, ret_lane);
     if (r == -ENOSPC)
         t->full_lanes = trunk_lane_count(t->trunk);

@@ -90,6 +90,7 @@ bool rp_trunk_is_full(const struct rp_trunk *t);
 
 struct rp_trunk_lane_params {
     const uint8_t *session_id;         /* TRUNK_SESSION_ID_BYTES */
+    const struct trunk_client *client; /* what s-proxy learns of the client, by a trunk only; NULL: nothing. Copied */
     const struct mqtt_packet *connect; /* sent first; copied */
 };
 /* A lane for a session, which counts until rp_trunk_leave(). 0; -ENOSPC: the s-proxy takes no more on this trunk, try

@@ -185,7 +185,7 @@ static int rproxy_start(struct program *p, const void *options)
     if (e >= 0)
         e = worker_pool_start("r-proxy", program_workers(p), &rp_worker_calls, r, &r->pool);
     if (e >= 0)
-        e = rp_listeners_open(program_loop(p), r->options, rproxy_on_accept, r, &r->listeners);
+        e = rp_listeners_open(program_loop(p), r->options, program_metrics(p), rproxy_on_accept, r, &r->listeners);
     return e;
 }
 

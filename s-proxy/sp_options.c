@@ -30,6 +30,8 @@ static int sp_check_listen(const char *text)
     return err_context(str_parse_int(colon + 1, 0, 65535, &port), "port of \"%s\"", text);
 }
 
+static const char *const sp_proxy_protocols[] = {"none", "v1", "v2", NULL};
+
 static const struct config_row sp_rows[] = {
     {.name = "listen-grpc",
      .kind = CONFIG_LIST,
@@ -46,6 +48,13 @@ static const struct config_row sp_rows[] = {
      .check = sp_check_upstream,
      .help = "the broker: mqtt://HOST:PORT, mqtts://HOST:PORT or unix:/path; given several times, the first that is "
              "healthy is used"},
+    {.name = "upstream-proxy-protocol",
+     .kind = CONFIG_CHOICE,
+     CONFIG_FIELD(struct sp_options, upstream_proxy_protocol),
+     .default_text = "none",
+     .choices = sp_proxy_protocols,
+     .help = "begin each connection to the broker with a PROXY header that names the client's address, as r-proxy saw "
+             "it; v2 adds its TLS version, cipher and certificate name, and the client id"},
     {.name = "upstream-connect-timeout",
      .kind = CONFIG_DURATION,
      CONFIG_FIELD(struct sp_options, upstream_connect_timeout_ms),

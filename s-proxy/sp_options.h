@@ -10,6 +10,9 @@
 
 #define SP_UPSTREAM_SCHEMES "mqtt mqtts unix"
 
+/* --upstream-proxy-protocol */
+enum sp_proxy_protocol { SP_PROXY_PROTOCOL_NONE, SP_PROXY_PROTOCOL_V1, SP_PROXY_PROTOCOL_V2 };
+
 struct sp_options {
     struct program_options program; /* first */
     struct config_list listen_grpc; /* HOST:PORT */
@@ -19,6 +22,7 @@ struct sp_options {
     char *trunk_tls_cert, *trunk_tls_key, *trunk_tls_client_ca, *trunk_tls_crl; /* see rpc_tls.h; NULL: not given */
     char *trunk_tokens_file;                                                    /* NULL: no token is asked for */
     struct config_list trunk_allow_names;                                       /* empty: any name will do */
+    int upstream_proxy_protocol;                                                /* enum sp_proxy_protocol */
     uint64_t upstream_connect_timeout_ms; /* to connect, and again to answer CONNECT */
 };
 

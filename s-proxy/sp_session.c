@@ -12,9 +12,11 @@
 #include "relay.h"
 #include "rpc_stream.h"
 #include "sp_downlink.h"
+#include "sp_preface.h"
 #include "sp_uplink.h"
 #include "sp_worker.h"
 #include "sproxy.h"
+#include "trunk_frame.h"
 
 enum {
     SP_CONNECT_TIMEOUT_MS = 10000, /* from the lane's beginning to its CONNECT */
@@ -44,12 +46,24 @@ void sp_session_enter(struct sp_session *s, enum sp_session_state next)
     s->state = (uint8_t)next;
 }
 
+static void sp_session_describe_client(const struct trunk_client *client, struct log_writer *w)
+{
+    if (!client)
+        return;
+    if (client->source.len > 0)
+        log_field_bytes(w, "peer", client->source.ptr, client->source.len);
+    if (client->common_name.len > 0)
+        log_field_bytes(w, "cn", client->common_name.ptr, client->common_name.len);
+}
+
 static void sp_session_describe(const struct log_object *self, struct log_writer *w)
 {
     const struct sp_session *s = container_of(self, struct sp_session, log);
     log_field_u64(w, "session", s->number);
-    if (s->lane)
+    if (s->lane) {
         log_field(w, "sid", "%.8s", lane_session_id(s->lane));
+        sp_session_describe_client(lane_client(s->lane), w);
+    }
     if (s->version != 0)
         log_field_bytes(w, "id", s->id, s->id_len);
 }
@@ -132,7 +146,15 @@ static void sp_session_on_upstream_end(struct upstream *u, enum conn_end why, co
                    "the broker closed the connection", 0);
 }
 
+static size_t sp_session_write_preface(const struct conn_peer *broker, uint8_t *dst, void *arg)
+{
+    const struct sp_session *s = arg;
+    return sp_preface_write(dst, s->worker->options->upstream_proxy_protocol, lane_client(s->lane),
+                            s->connect->connect.client_id, broker);
+}
+
 static const struct upstream_cbs sp_session_upstream_cbs = {
+    .write_preface = sp_session_write_preface,
     .on_connected = sp_session_on_connected,
     .on_failed = sp_session_on_failed,
     .on_packet = sp_downlink_on_packet,

@@ -88,7 +88,14 @@ static void upstream_on_dial_failed(struct dial *d, const char *text, void *arg)
     u->cbs->on_failed(u, text, u->arg);
 }
 
+static size_t upstream_write_preface(const struct conn_peer *broker, uint8_t *dst, void *arg)
+{
+    const struct upstream *u = arg;
+    return u->cbs->write_preface ? u->cbs->write_preface(broker, dst, u->arg) : 0;
+}
+
 static const struct dial_cbs upstream_dial_cbs = {
+    .write_preface = upstream_write_preface,
     .on_connected = upstream_on_dialled,
     .on_failed = upstream_on_dial_failed,
 };

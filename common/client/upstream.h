@@ -25,6 +25,8 @@ enum {
 };
 
 struct upstream_cbs {
+    /* As in dial.h: what is sent before anything else, TLS included. May be NULL. */
+    size_t (*write_preface)(const struct conn_peer *broker, uint8_t *dst, void *arg);
     void (*on_connected)(struct upstream *u, void *arg);
     /* No address answered; TEXT says which and why. */
     void (*on_failed)(struct upstream *u, const char *text, void *arg);

@@ -26,6 +26,18 @@ enum {
     FIELD_CREDIT = 8,
 };
 
+/* Field numbers of LaneOpen and of ClientTls in it. */
+enum {
+    FIELD_SESSION_ID = 1,
+    FIELD_SOURCE = 4,
+    FIELD_TLS = 5,
+    FIELD_TLS_VERSION = 1,
+    FIELD_TLS_CIPHER = 2,
+    FIELD_TLS_SERVER_NAME = 3,
+    FIELD_TLS_HAS_CERTIFICATE = 4,
+    FIELD_TLS_COMMON_NAME = 5,
+};
+
 const char *trunk_frame_kind_name(unsigned kind)
 {
     static const char *const names[] = {
@@ -173,16 +185,75 @@ static int read_level(struct mqtt_bytes frame, struct level *ret)
 
 /* Each of these makes *RET of a body and returns NULL, or says what is wrong with it. */
 
+static int read_tls_field(const struct pb_field *f, struct trunk_client *ret)
+{
+    switch (f->number) {
+    case FIELD_TLS_VERSION:
+        return pb_take_bytes(f, &ret->tls_version);
+    case FIELD_TLS_CIPHER:
+        return pb_take_bytes(f, &ret->tls_cipher);
+    case FIELD_TLS_SERVER_NAME:
+        return pb_take_bytes(f, &ret->server_name);
+    case FIELD_TLS_HAS_CERTIFICATE:
+        return pb_take_bool(f, &ret->has_certificate);
+    case FIELD_TLS_COMMON_NAME:
+        return pb_take_bytes(f, &ret->common_name);
+    default:
+        return 0;
+    }
+}
+
+static struct mqtt_bytes either(struct mqtt_bytes later, struct mqtt_bytes earlier)
+{
+    return later.ptr ? later : earlier;
+}
+
+/* A second one is merged with the first as protobuf-c does it: as merge_hello(). */
+static int merge_tls(const struct pb_field *outer, struct trunk_client *client)
+{
+    struct cursor c = cursor_make(outer->raw.ptr, outer->raw.len);
+    struct trunk_client tls = {.is_tls = true, .source = client->source};
+    int bad = outer->wire == PB_BYTES ? 0 : PB_BAD;
+    while (bad == 0 && c.len > 0) {
+        struct pb_field f;
+        bad = pb_next(&c, &f);
+        if (bad == 0)
+            bad = read_tls_field(&f, &tls);
+    }
+    tls.tls_version = either(tls.tls_version, client->tls_version);
+    tls.tls_cipher = either(tls.tls_cipher, client->tls_cipher);
+    tls.server_name = either(tls.server_name, client->server_name);
+    tls.common_name = either(tls.common_name, client->common_name);
+    *client = tls;
+    return bad;
+}
+
+static int read_open_field(const struct pb_field *f, struct mqtt_bytes *session_id, struct trunk_client *client)
+{
+    switch (f->number) {
+    case FIELD_SESSION_ID:
+        return pb_take_bytes(f, session_id);
+    case FIELD_SOURCE:
+        return pb_take_bytes(f, &client->source);
+    case FIELD_TLS:
+        return merge_tls(f, client);
+    default:
+        return 0;
+    }
+}
+
 static const char *take_open(struct cursor c, struct trunk_frame *ret)
 {
     struct mqtt_bytes session_id = {0};
+    struct trunk_client client = {.is_tls = false};
     while (c.len > 0) {
         struct pb_field f;
-        if (pb_next(&c, &f) != 0 || (f.number == 1 && pb_take_bytes(&f, &session_id) != 0))
+        if (pb_next(&c, &f) != 0 || read_open_field(&f, &session_id, &client) != 0)
             return frame_malformed_text;
     }
     ret->kind = TRUNK_FRAME_OPEN;
     ret->open.session_id = session_id;
+    ret->open.client = client;
     return session_id.len == TRUNK_SESSION_ID_BYTES ? NULL : "frame: a session id that is not 16 bytes long";
 }
 
@@ -366,12 +437,44 @@ uint8_t *trunk_frame_write_piece(uint8_t *dst, uint32_t lane, uint64_t sequence,
     return pb_put_small_field(dst, 3, family);
 }
 
+static size_t client_tls_size(const struct trunk_client *client)
+{
+    return pb_bytes_field_size(FIELD_TLS_VERSION, client->tls_version) +
+           pb_bytes_field_size(FIELD_TLS_CIPHER, client->tls_cipher) +
+           pb_bytes_field_size(FIELD_TLS_SERVER_NAME, client->server_name) +
+           pb_small_field_size(FIELD_TLS_HAS_CERTIFICATE, client->has_certificate) +
+           pb_bytes_field_size(FIELD_TLS_COMMON_NAME, client->common_name);
+}
+
+static uint8_t *put_client_tls(uint8_t *dst, const struct trunk_client *client)
+{
+    dst = pb_put_block_head(dst, FIELD_TLS, client_tls_size(client));
+    dst = pb_put_bytes_field(dst, FIELD_TLS_VERSION, client->tls_version);
+    dst = pb_put_bytes_field(dst, FIELD_TLS_CIPHER, client->tls_cipher);
+    dst = pb_put_bytes_field(dst, FIELD_TLS_SERVER_NAME, client->server_name);
+    dst = pb_put_small_field(dst, FIELD_TLS_HAS_CERTIFICATE, client->has_certificate);
+    return pb_put_bytes_field(dst, FIELD_TLS_COMMON_NAME, client->common_name);
+}
+
+size_t trunk_client_bytes(const struct trunk_client *client)
+{
+    if (!client)
+        return 0;
+    return pb_bytes_field_size(FIELD_SOURCE, client->source) +
+           (client->is_tls ? pb_block_size(FIELD_TLS, client_tls_size(client)) : 0);
+}
+
 uint8_t *trunk_frame_write_open(uint8_t *dst, uint32_t lane, uint64_t sequence,
-                                const uint8_t session_id[TRUNK_SESSION_ID_BYTES])
+                                const uint8_t session_id[TRUNK_SESSION_ID_BYTES], const struct trunk_client *client)
 {
     struct mqtt_bytes id = {session_id, TRUNK_SESSION_ID_BYTES};
-    dst = put_block_frame(dst, lane, sequence, FIELD_OPEN, pb_bytes_field_size(1, id));
-    return pb_put_bytes_field(dst, 1, id);
+    dst = put_block_frame(dst, lane, sequence, FIELD_OPEN,
+                          pb_bytes_field_size(FIELD_SESSION_ID, id) + trunk_client_bytes(client));
+    dst = pb_put_bytes_field(dst, FIELD_SESSION_ID, id);
+    if (!client)
+        return dst;
+    dst = pb_put_bytes_field(dst, FIELD_SOURCE, client->source);
+    return client->is_tls ? put_client_tls(dst, client) : dst;
 }
 
 uint8_t *trunk_frame_write_credit(uint8_t *dst, uint32_t lane, uint64_t credit_bytes)

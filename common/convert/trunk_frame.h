@@ -32,6 +32,14 @@ const char *trunk_frame_kind_name(unsigned kind);
 
 enum { TRUNK_SESSION_ID_BYTES = 16 };
 
+/* What a LaneOpen says of the client. Views; bytes of a stranger. */
+struct trunk_client {
+    struct mqtt_bytes source;                                            /* "192.0.2.1:50122"; len 0: not said */
+    struct mqtt_bytes tls_version, tls_cipher, server_name, common_name; /* only if is_tls; len 0: not said */
+    bool is_tls;
+    bool has_certificate;
+};
+
 struct trunk_frame {
     uint8_t kind; /* enum trunk_frame_kind */
     uint32_t lane;
@@ -40,6 +48,7 @@ struct trunk_frame {
         struct mqtt_bytes message; /* PACKET_V3, PACKET_V5: an MqttPacket, not looked into */
         struct {
             struct mqtt_bytes session_id; /* TRUNK_SESSION_ID_BYTES; another length makes the frame BAD */
+            struct trunk_client client;
         } open;
         struct {
             uint32_t reason;        /* LaneClose.Reason, or whatever the peer wrote */
@@ -116,9 +125,11 @@ uint8_t *trunk_frame_write_message(uint8_t *dst, uint32_t lane, uint64_t sequenc
 /* TOTAL_BYTES and FAMILY: first piece only, else 0. DATA is not empty. At most TRUNK_FRAME_OVERHEAD + data.len. */
 uint8_t *trunk_frame_write_piece(uint8_t *dst, uint32_t lane, uint64_t sequence, uint32_t total_bytes, uint8_t family,
                                  struct mqtt_bytes data);
-/* At most TRUNK_FRAME_OVERHEAD. */
+/* CLIENT may be NULL: nothing is known. At most TRUNK_FRAME_OVERHEAD + trunk_client_bytes(CLIENT). */
 uint8_t *trunk_frame_write_open(uint8_t *dst, uint32_t lane, uint64_t sequence,
-                                const uint8_t session_id[TRUNK_SESSION_ID_BYTES]);
+                                const uint8_t session_id[TRUNK_SESSION_ID_BYTES], const struct trunk_client *client);
+size_t trunk_client_bytes(const struct trunk_client *client);
+/* At most TRUNK_FRAME_OVERHEAD. */
 uint8_t *trunk_frame_write_credit(uint8_t *dst, uint32_t lane, uint64_t credit_bytes);
 /* At most TRUNK_FRAME_OVERHEAD + text.len. */
 uint8_t *trunk_frame_write_close(uint8_t *dst, uint32_t lane, uint64_t sequence, uint32_t reason,

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "str.h"
+
 static bool address_parse_v6(const char *text, uint16_t port, union conn_address *ret_address)
 {
     char host[INET6_ADDRSTRLEN];
@@ -38,6 +40,29 @@ bool address_parse(const char *text, uint16_t port, union conn_address *ret_addr
     memset(ret_address, 0, sizeof(*ret_address));
     ret_address->in = in;
     return true;
+}
+
+bool address_parse_with_port(const char *text, size_t len, union conn_address *ret_address)
+{
+    char copy[ADDRESS_TEXT_MAX];
+    char *host = copy;
+    int64_t port;
+    if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len))
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    char *colon = strrchr(copy, ':');
+    if (!colon || str_parse_int(colon + 1, 0, UINT16_MAX, &port) < 0)
+        return false;
+    *colon = '\0';
+    const bool is_v6 = copy[0] == '[';
+    if (is_v6) {
+        if (colon[-1] != ']')
+            return false;
+        colon[-1] = '\0';
+        host++;
+    }
+    return is_v6 == (strchr(host, ':') != NULL) && address_parse(host, (uint16_t)port, ret_address);
 }
 
 char *address_format_host(const union conn_address *address, char *text)

@@ -11,6 +11,8 @@ enum { ADDRESS_TEXT_MAX = 64 };
 
 /* "10.0.0.8", "::1", "fe80::1%eth0" -> an address with PORT. False if TEXT is no numeric address. */
 bool address_parse(const char *text, uint16_t port, union conn_address *ret_address);
+/* "10.0.0.8:1883", "[::1]:1883": what address_format() writes. LEN bytes; false if they are anything else. */
+bool address_parse_with_port(const char *text, size_t len, union conn_address *ret_address);
 /* "10.0.0.8:1883", "[::1]:1883"; "unknown" for another family. TEXT has ADDRESS_TEXT_MAX bytes. Returns it. */
 char *address_format(const union conn_address *address, char *text);
 /* "10.0.0.8", "::1". */

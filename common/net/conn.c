@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conn_facts.h"
 #include "conn_internal.h"
 #include "err.h"
 #include "net_loop.h"
@@ -232,6 +233,7 @@ void conn_parcel_close(struct conn_parcel *parcel)
     if (parcel->fd >= 0)
         close(parcel->fd);
     parcel->fd = -1;
+    parcel->peer.facts = conn_facts_free(parcel->peer.facts);
 }
 
 /* Copied, because the parcel's buffer may be shared or may not grow. */
@@ -303,6 +305,7 @@ int conn_attach(struct loop *loop, struct conn_parcel *parcel, const struct conn
     c->is_input_left = c->layer && c->layer->is_open;
     parcel->layer = NULL;
     parcel->fd = -1;
+    parcel->peer.facts = NULL;
     c->cbs = cbs;
     c->arg = arg;
     c->poll.data = c;
@@ -317,6 +320,7 @@ static void conn_on_closed(uv_handle_t *poll)
     struct conn *c = poll->data;
     buf_unref(c->unread);
     conn_layer_free(c->layer);
+    conn_facts_free(c->peer.facts);
     net_loop_put(c->net);
     free(c);
 }
@@ -357,6 +361,7 @@ void conn_detach(struct conn *c, struct conn_parcel *ret_parcel)
     }
     c->unread = NULL;
     c->layer = NULL;
+    c->peer.facts = NULL;
     conn_take_off(c);
 }
 

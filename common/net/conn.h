@@ -29,6 +29,7 @@
 
 struct loop;
 struct conn;
+struct conn_facts;
 struct conn_layer;
 
 enum conn_end {
@@ -55,11 +56,13 @@ union conn_address {
     struct sockaddr_in6 in6;
 };
 
-/* What is known of the peer; plain data, travels with detach/attach. */
+/* What is known of the peer; travels with detach/attach. Behind a proxy that is believed (listener.h) it is the client,
+ * and LOCAL the address that the client connected to. */
 struct conn_peer {
     union conn_address address;
     union conn_address local;
-    char text[64]; /* "10.0.0.8:50122", "[::1]:1883", "unix:pid 17" */
+    char text[64];            /* "10.0.0.8:50122", "[::1]:1883", "unix:pid 17" */
+    struct conn_facts *facts; /* NULL: nothing more; owned by the parcel or the conn (conn_facts.h) */
 };
 
 /* A conn taken off its loop, so that it can cross to another loop; without layers it is plain data and could cross to

@@ -183,6 +183,19 @@ static bool dial_start_handshake(struct dial *d, int fd)
     return false;
 }
 
+/* A socket that has just been connected has room for it. 0 or a negative errno. */
+static int dial_send_preface(const struct dial *d, int fd, const struct conn_peer *peer)
+{
+    uint8_t bytes[DIAL_PREFACE_MAX];
+    const size_t n = d->cbs.write_preface ? d->cbs.write_preface(peer, bytes, d->arg) : 0;
+    if (n == 0)
+        return 0;
+    const ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+    if (sent == (ssize_t)n)
+        return 0;
+    return sent < 0 ? -errno : -ENOBUFS;
+}
+
 /* True if the dial now waits or has come to its good end. False: the socket has met itself, because a dial to a local
  * port of the ephemeral range that nobody listens at may be given that very port as its own (simultaneous open). */
 static bool dial_take_connected(struct dial *d, int fd)
@@ -195,6 +208,12 @@ static bool dial_take_connected(struct dial *d, int fd)
         return false;
     }
     dial_set_options(d, fd);
+    int r = dial_send_preface(d, fd, &peer);
+    if (r < 0) {
+        close(fd);
+        dial_note_failure(d, strerror(-r));
+        return false;
+    }
     if (d->tls)
         return dial_start_handshake(d, fd);
     dial_hand_over(d, fd);

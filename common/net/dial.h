@@ -12,7 +12,12 @@ struct dial;
 struct tls;
 struct url;
 
+enum { DIAL_PREFACE_MAX = 4096 };
+
 struct dial_cbs {
+    /* Bytes to be sent before anything else, TLS included: write at most DIAL_PREFACE_MAX to DST, return how many.
+     * SERVER: the address that has answered. Calls nothing of the dial. May be NULL. */
+    size_t (*write_preface)(const struct conn_peer *server, uint8_t *dst, void *arg);
     /* Connected: takes over PARCEL. The dial is gone afterwards. */
     void (*on_connected)(struct dial *d, struct conn_parcel *parcel, void *arg);
     /* All addresses failed: "broker.example:1883 (10.0.0.8): Connection refused", "...: TLS: certificate CN=x refused:

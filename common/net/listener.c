@@ -19,10 +19,12 @@
 #include <uv.h>
 
 #include "address.h"
+#include "cidr.h"
 #include "conn_tls.h"
 #include "err.h"
 #include "loop.h"
 #include "net_loop.h"
+#include "proxy_wait.h"
 #include "resolve.h"
 #include "tls.h"
 #include "url.h"
@@ -51,8 +53,10 @@ struct listener {
     struct list sockets;  /* closed ones included, until libuv lets them go */
     struct listener_cbs cbs;
     void *arg;
-    struct tls *tls; /* one reference; NULL: in clear text */
-    unsigned refs;   /* the user's, and one of each socket and of each batch of accepts */
+    struct tls *tls;                 /* one reference; NULL: in clear text */
+    unsigned refs;                   /* the user's, and one of each socket and of each batch of accepts */
+    const struct cidr_list *proxies; /* NULL: no PROXY headers */
+    struct proxy_waits waits;        /* connections of theirs, until they have said whose they are */
     struct loop_timer retry;
     int trouble; /* negative errno; 0 = none */
     bool is_paused;
@@ -113,15 +117,34 @@ static void listener_pause(struct listener *l, int err)
         l->cbs.on_trouble(l, err, l->arg);
 }
 
+/* As if it had just been accepted: a header is in front of everything, TLS too. */
+static void listener_pass_on(struct listener *l, struct conn_parcel *parcel)
+{
+    if (l->tls && conn_tls_push_server(&parcel->layer, parcel->fd, l->tls) < 0)
+        conn_parcel_close(parcel);
+    else
+        l->cbs.on_accept(l, parcel, l->arg);
+}
+
 static void listener_hand_over(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
     struct conn_parcel parcel = {.fd = fd};
     address_fill_peer(fd, (const struct sockaddr *)from, &parcel.peer);
-    if (l->tls && conn_tls_push_server(&parcel.layer, fd, l->tls) < 0) {
-        conn_parcel_close(&parcel);
-        return;
-    }
-    l->cbs.on_accept(l, &parcel, l->arg);
+    if (l->proxies && cidr_list_matches(l->proxies, &parcel.peer.address))
+        proxy_wait_start(&l->waits, &parcel);
+    else
+        listener_pass_on(l, &parcel);
+}
+
+static void listener_on_header(struct conn_parcel *parcel, void *arg)
+{
+    listener_pass_on(arg, parcel);
+}
+
+static void listener_on_bad_header(const struct conn_peer *proxy, const char *why, void *arg)
+{
+    struct listener *l = arg;
+    l->cbs.on_bad_header(l, proxy, why, l->arg);
 }
 
 /* False when there is nothing more to accept now. */
@@ -466,6 +489,7 @@ int listener_open(struct loop *loop, const struct listener_params *params, const
     l->refs = 1;
     list_init(&l->sockets);
     list_add_tail(&l->net->listeners, &l->link);
+    list_init(&l->waits.waiting);
     loop_timer_init(&l->retry, loop, listener_on_retry);
     int r =
         strcmp(url->scheme, "unix") == 0 ? listener_open_unix(l, url) : listener_open_tcp(l, url, params->default_port);
@@ -477,6 +501,16 @@ int listener_open(struct loop *loop, const struct listener_params *params, const
     return 0;
 }
 
+void listener_trust(struct listener *l, const struct cidr_list *proxies, uint32_t timeout_ms)
+{
+    l->proxies = proxies;
+    l->waits.loop = l->loop;
+    l->waits.timeout_ms = timeout_ms;
+    l->waits.on_header = listener_on_header;
+    l->waits.on_refused = listener_on_bad_header;
+    l->waits.arg = l;
+}
+
 struct listener *listener_close(struct listener *l)
 {
     if (!l)
@@ -484,6 +518,7 @@ struct listener *listener_close(struct listener *l)
     l->is_closed = true;
     list_del(&l->link);
     loop_timer_stop(&l->retry);
+    proxy_waits_cancel(&l->waits);
     listener_remove_file(l);
     listener_close_sockets(l);
     listener_unref(l);

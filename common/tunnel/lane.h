@@ -25,6 +25,7 @@
 #include "mqtt_packet.h"
 
 struct lane;
+struct trunk_client;
 
 enum {
     LANE_WINDOW_BYTES = 256 * 1024,          /* credit in each direction; see lane_consumed() */
@@ -83,6 +84,9 @@ struct gate_wait *lane_hold(struct lane *l);
 bool lane_is_open(const struct lane *l);
 /* 32 hex digits, or what the peer called it; valid as long as the lane. */
 const char *lane_session_id(const struct lane *l);
+/* What the peer said of the client when it opened the lane (trunk_frame.h); NULL: nothing, as always over the relay
+ * service. Valid as long as the lane. */
+const struct trunk_client *lane_client(const struct lane *l);
 /* For a lane that came without (trunk_cbs.on_lane). */
 void lane_set_callbacks(struct lane *l, const struct lane_cbs *cbs, void *arg);
 const struct lane_peer *lane_peer(const struct lane *l);

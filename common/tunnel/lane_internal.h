@@ -24,7 +24,13 @@ struct lane {
     const struct lane_cbs *cbs;
     void *arg;
     struct lane_peer peer;
-    bool is_open; /* the peer is known */
+    struct trunk_client *client; /* NULL: nothing is known of it; owned, free() */
+    bool is_open;                /* the peer is known */
 };
+
+enum { LANE_CLIENT_TEXT_MAX = 255 }; /* of each text: what is longer is left out */
+
+/* Keep a copy of what the peer has said of the client. 0 or -ENOMEM. */
+int lane_set_client(struct lane *l, const struct trunk_client *client);
 
 #endif

@@ -88,6 +88,7 @@ struct trunk *trunk_free(struct trunk *t);
 
 struct trunk_lane_params {
     const uint8_t *session_id;         /* TRUNK_SESSION_ID_BYTES */
+    const struct trunk_client *client; /* what is known of the client; NULL: nothing. Copied */
     const struct mqtt_packet *connect; /* sent first; copied */
 };
 /* r-proxy, after on_ready: lane_is_open() from the start. 0; -ENOSPC: max_lanes of the peer are open; other negative

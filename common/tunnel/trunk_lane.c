@@ -121,6 +121,7 @@ void trunk_lane_unref(struct trunk_lane *l)
     free(l->join);
     free(l->finish_text);
     free(l->end_text);
+    free(l->lane.client);
     free(l);
 }
 
@@ -418,10 +419,11 @@ static uint32_t find_free_id(struct trunk *t)
 
 static int send_open(struct trunk_lane *l, const struct trunk_lane_params *params)
 {
-    uint8_t *dst = trunk_batch_room(l->trunk, TRUNK_FRAME_OVERHEAD);
+    uint8_t *dst = trunk_batch_room(l->trunk, TRUNK_FRAME_OVERHEAD + trunk_client_bytes(params->client));
     if (!dst)
         return err_errno(-ENOMEM, "lane");
-    trunk_batch_add(l->trunk, trunk_frame_write_open(dst, l->id, ++l->sent_sequence, params->session_id));
+    trunk_batch_add(l->trunk,
+                    trunk_frame_write_open(dst, l->id, ++l->sent_sequence, params->session_id, params->client));
     return trunk_lane_send(&l->lane, params->connect);
 }
 
@@ -488,6 +490,8 @@ void trunk_receive_open(struct trunk *t, const struct trunk_frame *frame)
         refuse_lane(l, TRUNK_CLOSE_PROTOCOL, "an open that is not the first frame of its lane");
     else if (t->is_draining)
         refuse_lane(l, TRUNK_CLOSE_UNAVAILABLE, "s-proxy is draining");
+    else if (lane_set_client(&l->lane, &frame->open.client) < 0)
+        refuse_lane(l, TRUNK_CLOSE_LIMIT, "out of memory");
     else
         t->cbs->on_lane(t, &l->lane, t->arg);
 }

@@ -232,7 +232,7 @@ static void put_frame(struct cursor *c)
     switch (kind % 6) {
     case 0:
         sequences[lane % (LANES + 2)] = 1;
-        end = trunk_frame_write_open(end, lane, 1, id);
+        end = trunk_frame_write_open(end, lane, 1, id, NULL);
         break;
     case 1:
         put_packet(c, lane);

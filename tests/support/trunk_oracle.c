@@ -92,10 +92,25 @@ static uint8_t *pack_packet(Mqtt__TrunkFrame *m, const struct mqtt_packet *packe
 static uint8_t *pack_open(Mqtt__TrunkFrame *m, const struct trunk_frame *frame, size_t *ret_len)
 {
     Mqtt__LaneOpen open = MQTT__LANE_OPEN__INIT;
+    Mqtt__ClientTls tls = MQTT__CLIENT_TLS__INIT;
+    const struct trunk_client *client = &frame->open.client;
     open.session_id = data_of(frame->open.session_id);
+    open.source = text_of(client->source);
+    tls.version = text_of(client->tls_version);
+    tls.cipher = text_of(client->tls_cipher);
+    tls.server_name = text_of(client->server_name);
+    tls.has_certificate = client->has_certificate;
+    tls.common_name = text_of(client->common_name);
+    open.tls = client->is_tls ? &tls : NULL;
     m->body_case = MQTT__TRUNK_FRAME__BODY_OPEN;
     m->open = &open;
-    return pack_frame(m, ret_len);
+    uint8_t *bytes = pack_frame(m, ret_len);
+    free(open.source);
+    free(tls.version);
+    free(tls.cipher);
+    free(tls.server_name);
+    free(tls.common_name);
+    return bytes;
 }
 
 static uint8_t *pack_close(Mqtt__TrunkFrame *m, const struct trunk_frame *frame, size_t *ret_len)
@@ -176,7 +191,8 @@ uint8_t *trunk_frame_write_any(uint8_t *dst, const struct trunk_frame *frame)
     case TRUNK_FRAME_PACKET_V5:
         return trunk_frame_write_message(dst, frame->lane, frame->sequence, FRAME_MQTTV5, frame->message);
     case TRUNK_FRAME_OPEN:
-        return trunk_frame_write_open(dst, frame->lane, frame->sequence, frame->open.session_id.ptr);
+        return trunk_frame_write_open(dst, frame->lane, frame->sequence, frame->open.session_id.ptr,
+                                      &frame->open.client);
     case TRUNK_FRAME_CLOSE:
         return trunk_frame_write_close(dst, frame->lane, frame->sequence, frame->close.reason, frame->close.text);
     case TRUNK_FRAME_PIECE:
@@ -264,6 +280,34 @@ static bool are_blocks(const Mqttv5__Pingreq *fields, uint32_t number)
 
 /* ---- a frame */
 
+static struct mqtt_bytes bytes_of_text(const char *text)
+{
+    return (struct mqtt_bytes){(const uint8_t *)text, (uint32_t)strlen(text)};
+}
+
+static struct trunk_client client_of(const Mqtt__LaneOpen *m)
+{
+    struct trunk_client client = {.source = bytes_of_text(m->source), .is_tls = m->tls != NULL};
+    if (!m->tls)
+        return client;
+    client.tls_version = bytes_of_text(m->tls->version);
+    client.tls_cipher = bytes_of_text(m->tls->cipher);
+    client.server_name = bytes_of_text(m->tls->server_name);
+    client.has_certificate = m->tls->has_certificate != 0;
+    client.common_name = bytes_of_text(m->tls->common_name);
+    return client;
+}
+
+static bool clients_are_equal(const struct trunk_client *by_hand, const Mqtt__LaneOpen *m)
+{
+    if (!text_is(by_hand->source, m->source) || by_hand->is_tls != (m->tls != NULL))
+        return false;
+    return !m->tls || (text_is(by_hand->tls_version, m->tls->version) && text_is(by_hand->tls_cipher, m->tls->cipher) &&
+                       text_is(by_hand->server_name, m->tls->server_name) &&
+                       by_hand->has_certificate == (m->tls->has_certificate != 0) &&
+                       text_is(by_hand->common_name, m->tls->common_name));
+}
+
 /* By protobuf-c; of a packet only the kind. BAD: nothing in it, or a value that is refused. */
 static struct trunk_frame frame_of(const Mqtt__TrunkFrame *m)
 {
@@ -278,11 +322,12 @@ static struct trunk_frame frame_of(const Mqtt__TrunkFrame *m)
     case MQTT__TRUNK_FRAME__BODY_OPEN:
         frame.kind = m->open->session_id.len == TRUNK_SESSION_ID_BYTES ? TRUNK_FRAME_OPEN : TRUNK_FRAME_BAD;
         frame.open.session_id = bytes_of(m->open->session_id);
+        frame.open.client = client_of(m->open);
         break;
     case MQTT__TRUNK_FRAME__BODY_CLOSE:
         frame.kind = TRUNK_FRAME_CLOSE;
         frame.close.reason = (uint32_t)m->close->reason;
-        frame.close.text = (struct mqtt_bytes){(const uint8_t *)m->close->text, (uint32_t)strlen(m->close->text)};
+        frame.close.text = bytes_of_text(m->close->text);
         break;
     case MQTT__TRUNK_FRAME__BODY_PIECE:
         if (m->piece->data.len == 0 || (m->piece->total_bytes && m->piece->version != 3 && m->piece->version != 5))
@@ -310,7 +355,8 @@ static bool contents_are_equal(const struct trunk_frame *by_hand, const Mqtt__Tr
         return false;
     switch ((enum trunk_frame_kind)by_hand->kind) {
     case TRUNK_FRAME_OPEN:
-        return bytes_are_equal(by_hand->open.session_id, by_oracle.open.session_id);
+        return bytes_are_equal(by_hand->open.session_id, by_oracle.open.session_id) &&
+               clients_are_equal(&by_hand->open.client, m->open);
     case TRUNK_FRAME_CLOSE:
         return by_hand->close.reason == by_oracle.close.reason && text_is(by_hand->close.text, m->close->text);
     case TRUNK_FRAME_PIECE:
@@ -332,9 +378,10 @@ static bool contents_are_equal(const struct trunk_frame *by_hand, const Mqtt__Tr
 static bool is_written_alike(const Mqtt__TrunkFrame *m)
 {
     struct trunk_frame frame = frame_of(m);
-    uint32_t more = frame.kind == TRUNK_FRAME_CLOSE   ? frame.close.text.len
-                    : frame.kind == TRUNK_FRAME_PIECE ? frame.piece.data.len
-                                                      : 0;
+    size_t more = frame.kind == TRUNK_FRAME_CLOSE   ? frame.close.text.len
+                  : frame.kind == TRUNK_FRAME_PIECE ? frame.piece.data.len
+                  : frame.kind == TRUNK_FRAME_OPEN  ? trunk_client_bytes(&frame.open.client)
+                                                    : 0;
     size_t len;
     if (frame.kind == TRUNK_FRAME_CREDIT)
         frame.sequence = 0;

@@ -65,7 +65,7 @@ START_TEST(an_open_holds_the_session_id)
 {
     static const char hex[] = "0A 18 08 02 10 01 2A 12 0A 10'0123456789abcdef'";
     uint8_t bytes[TRUNK_FRAME_OVERHEAD];
-    assert_hex(bytes, trunk_frame_write_open(bytes, 2, 1, (const uint8_t *)session_id), hex);
+    assert_hex(bytes, trunk_frame_write_open(bytes, 2, 1, (const uint8_t *)session_id, NULL), hex);
     struct got got = read_hex(hex);
     struct trunk_frame frame = only_frame(&got, "open");
     ck_assert_int_eq(frame.kind, TRUNK_FRAME_OPEN);
@@ -246,7 +246,7 @@ START_TEST(nothing_is_longer_than_its_limit)
     ck_assert_int_le(trunk_frame_write_piece(bytes, ALL32, UINT64_MAX, ALL32, 5, one) - bytes, MOST + 1);
     ck_assert_int_le(trunk_frame_write_close(bytes, ALL32, UINT64_MAX, ALL32, one) - bytes, MOST + 1);
     ck_assert_int_le(trunk_frame_write_message(bytes, ALL32, UINT64_MAX, FRAME_MQTTV5, one) - bytes, MOST + 1);
-    ck_assert_int_le(trunk_frame_write_open(bytes, ALL32, UINT64_MAX, (const uint8_t *)session_id) - bytes,
+    ck_assert_int_le(trunk_frame_write_open(bytes, ALL32, UINT64_MAX, (const uint8_t *)session_id, NULL) - bytes,
                      TRUNK_FRAME_OVERHEAD);
     ck_assert_int_le(trunk_frame_write_credit(bytes, ALL32, UINT64_MAX) - bytes, TRUNK_FRAME_OVERHEAD);
 }

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "cidr.h"
+#include "conn_facts.h"
 #include "err.h"
 #include "loop.h"
 #include "loop_support.h"
@@ -30,14 +32,25 @@ struct door {
     int n_accepted, n_troubles;
     int trouble;
     bool closes_on_accept, keeps;
-    struct conn_peer last_peer;
+    struct conn_peer last_peer; /* facts: of a parcel that is closed by now, do not look */
     int kept[64];
+    struct cidr_list proxies;
+    int n_bad_headers;
+    char why[100], via[64], common_name[64];
+    char rest[64]; /* what stood behind the header */
 };
 
 static void on_accept(struct listener *l, struct conn_parcel *parcel, void *arg)
 {
     struct door *d = arg;
     d->last_peer = parcel->peer;
+    if (parcel->peer.facts) {
+        const struct conn_facts *facts = parcel->peer.facts;
+        snprintf(d->via, sizeof(d->via), "%s", facts->via ? facts->via : "");
+        snprintf(d->common_name, sizeof(d->common_name), "%s", facts->common_name ? facts->common_name : "");
+        long n = socket_support_read(parcel->fd, d->rest, sizeof(d->rest) - 1);
+        d->rest[n > 0 ? n : 0] = '\0';
+    }
     if (d->keeps && d->n_accepted < (int)TEST_COUNT(d->kept))
         d->kept[d->n_accepted] = parcel->fd;
     else
@@ -54,7 +67,18 @@ static void on_trouble(struct listener *l, int err, void *arg)
     d->trouble = err;
 }
 
-static const struct listener_cbs cbs = {.on_accept = on_accept, .on_trouble = on_trouble};
+static void on_bad_header(struct listener *l, const struct conn_peer *proxy, const char *why, void *arg)
+{
+    struct door *d = arg;
+    d->n_bad_headers++;
+    snprintf(d->why, sizeof(d->why), "%s", why);
+    ck_assert(strncmp(proxy->text, "127.0.0.1:", 10) == 0);
+    if (d->closes_on_accept)
+        d->listener = listener_close(l);
+}
+
+static const struct listener_cbs cbs = {
+    .on_accept = on_accept, .on_trouble = on_trouble, .on_bad_header = on_bad_header};
 
 static int open_door(struct door *d, const char *text)
 {
@@ -307,6 +331,172 @@ START_TEST(a_listener_may_be_closed_while_it_accepts)
 }
 END_TEST
 
+/* --- Proxies in front */
+
+static int trusting_door(struct door *d, char *proxies, uint32_t timeout_ms)
+{
+    int r = open_door(d, "mqtt://127.0.0.1:0");
+    ck_assert_int_eq(r, 0);
+    ck_assert_int_eq(cidr_list_init(&d->proxies, &proxies, 1), 0);
+    listener_trust(d->listener, &d->proxies, timeout_ms);
+    int fd = call("127.0.0.1", port_of(d));
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+static void close_trusting_door(struct door *d, int fd)
+{
+    close_door(d);
+    cidr_list_deinit(&d->proxies);
+    close(fd);
+}
+
+static bool has_refused(void *arg)
+{
+    return ((struct door *)arg)->n_bad_headers > 0;
+}
+
+static bool is_closed_by_peer(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, 0); /* it blocks until the other side has closed */
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+static const char line[] = "PROXY TCP4 192.0.2.7 198.51.100.1 50122 1883\r\n";
+
+START_TEST(a_trusted_proxy_names_the_client_and_takes_nothing_of_its_bytes)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.0/8", 10000);
+    socket_support_write(fd, line, sizeof(line) - 1);
+    socket_support_write(fd, "MQTT", 4);
+    run_until_accepted(&d, 1);
+    ck_assert_str_eq(d.last_peer.text, "192.0.2.7:50122");
+    ck_assert_uint_eq(address_port(&d.last_peer.address), 50122);
+    ck_assert_uint_eq(address_port(&d.last_peer.local), 1883);
+    ck_assert(strncmp(d.via, "127.0.0.1:", 10) == 0);
+    ck_assert_str_eq(d.rest, "MQTT");
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(a_header_may_come_in_two_pieces)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    socket_support_write(fd, line, (size_t)_i);
+    loop_support_turns(loop, 3);
+    ck_assert_int_eq(d.n_accepted, 0);
+    socket_support_write(fd, line + _i, sizeof(line) - 1 - (size_t)_i);
+    run_until_accepted(&d, 1);
+    ck_assert_str_eq(d.last_peer.text, "192.0.2.7:50122");
+    ck_assert_str_eq(d.rest, "");
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(what_v2_says_of_the_certificate_goes_with_the_connection)
+{
+    static const char header[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x1a"
+                                 "\xc0\0\2\7\xc6\x33\x64\1\x04\xd2\x07\x5b"
+                                 "\x20\0\x0b\7\0\0\0\0\x22\0\3abc";
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    socket_support_write(fd, header, sizeof(header) - 1);
+    run_until_accepted(&d, 1);
+    ck_assert_str_eq(d.last_peer.text, "192.0.2.7:1234");
+    ck_assert_str_eq(d.common_name, "abc");
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(a_proxy_may_say_that_it_speaks_for_itself)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    socket_support_write(fd, "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16);
+    run_until_accepted(&d, 1);
+    ck_assert(strncmp(d.last_peer.text, "127.0.0.1:", 10) == 0);
+    ck_assert_str_eq(d.via, "");
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(a_trusted_proxy_without_header_is_refused)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    d.closes_on_accept = _i == 1;
+    socket_support_write(fd, "\x10\x0c\0\4MQTT", 8);
+    loop_support_until(loop, has_refused, &d);
+    ck_assert_int_eq(d.n_accepted, 0);
+    ck_assert_str_eq(d.why, "something else than a PROXY header");
+    ck_assert(is_closed_by_peer(fd));
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(a_header_that_stops_half_way_is_refused)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    socket_support_write(fd, line, 20);
+    shutdown(fd, SHUT_WR);
+    loop_support_until(loop, has_refused, &d);
+    ck_assert_int_eq(d.n_accepted, 0);
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(a_header_that_does_not_come_in_time_is_refused)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 20);
+    socket_support_write(fd, line, 20);
+    loop_support_until(loop, has_refused, &d);
+    ck_assert_str_eq(d.why, "no PROXY header in time");
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(who_closes_without_a_byte_is_nobody)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    shutdown(fd, SHUT_WR);
+    loop_support_turns(loop, 3);
+    ck_assert(is_closed_by_peer(fd));
+    ck_assert_int_eq(d.n_bad_headers, 0);
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(an_address_that_is_not_trusted_is_not_believed)
+{
+    struct door d;
+    int fd = trusting_door(&d, "10.0.0.0/8", 10000);
+    socket_support_write(fd, line, sizeof(line) - 1);
+    run_until_accepted(&d, 1);
+    ck_assert(strncmp(d.last_peer.text, "127.0.0.1:", 10) == 0);
+    ck_assert_ptr_null(d.last_peer.facts);
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
+START_TEST(closing_closes_who_has_not_said_who_it_is)
+{
+    struct door d;
+    int fd = trusting_door(&d, "127.0.0.1", 10000);
+    socket_support_write(fd, line, 20);
+    loop_support_turns(loop, 3);
+    close_door(&d);
+    ck_assert(is_closed_by_peer(fd));
+    ck_assert_int_eq(d.n_bad_headers + d.n_accepted, 0);
+    close_trusting_door(&d, fd);
+}
+END_TEST
+
 /* --- Unix sockets */
 
 static int open_unix_door(struct door *d)
@@ -466,6 +656,16 @@ static Suite *listener_suite(void)
     tcase_add_test(tc, a_file_that_is_no_socket_is_never_removed);
     tcase_add_test(tc, a_file_that_somebody_has_replaced_is_left_alone);
     tcase_add_test(tc, accepting_pauses_when_descriptors_run_out_and_goes_on);
+    tcase_add_test(tc, a_trusted_proxy_names_the_client_and_takes_nothing_of_its_bytes);
+    tcase_add_loop_test(tc, a_header_may_come_in_two_pieces, 1, sizeof(line) - 1);
+    tcase_add_test(tc, what_v2_says_of_the_certificate_goes_with_the_connection);
+    tcase_add_test(tc, a_proxy_may_say_that_it_speaks_for_itself);
+    tcase_add_loop_test(tc, a_trusted_proxy_without_header_is_refused, 0, 2);
+    tcase_add_test(tc, a_header_that_stops_half_way_is_refused);
+    tcase_add_test(tc, a_header_that_does_not_come_in_time_is_refused);
+    tcase_add_test(tc, who_closes_without_a_byte_is_nobody);
+    tcase_add_test(tc, an_address_that_is_not_trusted_is_not_believed);
+    tcase_add_test(tc, closing_closes_who_has_not_said_who_it_is);
     return suite;
 }
 

@@ -15,7 +15,7 @@ void put_bytes(const void *bytes, size_t n)
 void put_open(uint32_t lane, uint64_t sequence)
 {
     static const uint8_t id[TRUNK_SESSION_ID_BYTES] = {0xab};
-    message_end = trunk_frame_write_open(message_end, lane, sequence, id);
+    message_end = trunk_frame_write_open(message_end, lane, sequence, id, NULL);
 }
 
 void put_packet(uint32_t lane, uint64_t sequence, const struct mqtt_packet *packet)
