@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conn_facts.h"
+#include "conn_ws.h"
 #include "err.h"
 #include "mqtt_compose.h"
 #include "mqtt_encode.h"
@@ -298,9 +299,24 @@ static void rp_client_on_drain(struct mqtt_io *io, void *arg)
     rp_client_account(c);
 }
 
+static void rp_client_count_fault(struct rp_client *c)
+{
+    switch (conn_ws_fault(mqtt_io_conn(c->io))) {
+    case CONN_WS_NO_FAULT:
+        return;
+    case CONN_WS_REFUSED:
+        metric_add(&c->worker->metrics.websockets_refused, 1);
+        return;
+    case CONN_WS_BROKEN:
+        metric_add(&c->worker->metrics.websockets_broken, 1);
+        return;
+    }
+}
+
 static void rp_client_on_end(struct mqtt_io *io, enum conn_end why, const char *text, void *arg)
 {
     struct rp_client *c = arg;
+    rp_client_count_fault(c);
     if (c->state != RP_CLIENT_WAIT_CONNECT && !c->is_leaving)
         metric_add(&c->worker->metrics.clients_lost, 1);
     if (c->is_leaving)

@@ -8,6 +8,7 @@
 
 #include "cidr.h"
 #include "conn.h"
+#include "conn_ws.h"
 #include "err.h"
 #include "listener.h"
 #include "log.h"
@@ -34,6 +35,7 @@ struct rp_listener {
     struct listener *listener; /* NULL: closed */
     struct tls *tls;           /* one reference; NULL: in clear text */
     struct cidr_list proxies;  /* whose PROXY headers are believed */
+    struct ws_service *ws;     /* one reference; NULL: no WebSocket */
 };
 
 struct rp_listeners {
@@ -138,6 +140,20 @@ void rp_listeners_reload(struct rp_listeners *ls, const struct rp_options *fresh
     }
 }
 
+/* --- WebSocket */
+
+static int rp_listeners_open_ws(struct rp_listener *item, const struct url *url)
+{
+    const struct ws_service_options options = {
+        .path = url->path,
+        .origins = item->options->websocket_origins.items,
+        .n_origins = item->options->websocket_origins.count,
+        .trusted = item->options->trusted_proxies.items,
+        .n_trusted = item->options->trusted_proxies.count,
+    };
+    return err_context(ws_service_new(&options, &item->ws), "listen %s", item->options->url);
+}
+
 /* --- Life */
 
 static int rp_listeners_open_one(struct rp_listeners *ls, struct rp_listener *item)
@@ -146,9 +162,12 @@ static int rp_listeners_open_one(struct rp_listeners *ls, struct rp_listener *it
     int r = url_parse(item->options->url, RP_LISTEN_SCHEMES, &url);
     if (r >= 0 && url_is_tls(&url))
         r = rp_listeners_open_tls(ls, item);
+    if (r >= 0 && url_is_ws(&url))
+        r = rp_listeners_open_ws(item, &url);
     if (r < 0)
         return r;
-    const struct listener_params params = {.url = &url, .default_port = url_default_port(&url), .tls = item->tls};
+    const struct listener_params params = {
+        .url = &url, .default_port = url_default_port(&url), .tls = item->tls, .ws = item->ws};
     r = listener_open(ls->loop, &params, &rp_listeners_cbs, item, &item->listener);
     if (r >= 0)
         r = rp_listeners_trust(ls, item);
@@ -201,6 +220,7 @@ struct rp_listeners *rp_listeners_free(struct rp_listeners *ls)
     ls->watch = tls_watch_free(ls->watch);
     for (size_t i = 0; i < ls->count; i++) {
         tls_unref(ls->items[i].tls);
+        ws_service_unref(ls->items[i].ws);
         cidr_list_deinit(&ls->items[i].proxies);
     }
     metrics_remove(ls->registry, &ls->metrics);

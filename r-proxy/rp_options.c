@@ -16,7 +16,24 @@
 static int rp_check_listen(const char *text)
 {
     struct url url;
-    return url_parse(text, RP_LISTEN_SCHEMES, &url);
+    int r = url_parse(text, RP_LISTEN_SCHEMES, &url);
+    if (r == 0 && url_is_ws(&url) && strchr(url.path, '?'))
+        return err_set(-EINVAL, "'%.80s': a query is the client's; the path is what is before it", text);
+    return r;
+}
+
+/* As a browser writes it: a path or a slash at the end would never match. */
+static int rp_check_origins(const char *text)
+{
+    while (*(text += strspn(text, ", "))) {
+        const size_t n = strcspn(text, ", ");
+        const char *scheme_end = memmem(text, n, "://", 3);
+        const char *host = scheme_end ? scheme_end + 3 : NULL;
+        if (!host || scheme_end == text || host == text + n || memchr(host, '/', (size_t)(text + n - host)))
+            return err_set(-EINVAL, "'%.*s' is no origin: https://HOST or https://HOST:PORT", (int)n, text);
+        text += n;
+    }
+    return 0;
 }
 
 static int rp_check_target(const char *text)
@@ -133,7 +150,18 @@ static const struct config_row rp_listener_rows[] = {
      .help = "where the load balancers are whose word is taken: 10.0.0.0/8,2001:db8::/32; may be given several times"},
 };
 
+static const struct config_row rp_websocket_rows[] = {
+    {.name = "websocket-origins",
+     .kind = CONFIG_LIST,
+     CONFIG_FIELD(struct rp_listener_options, websocket_origins),
+     .argument = "ORIGIN,...",
+     .check = rp_check_origins,
+     .help = "pages whose browsers may use ws:// and wss:// listeners: https://HOST[:PORT]; may be given several "
+             "times; default: any"},
+};
+
 static const struct config_table rp_listener_tables[] = {
+    {"WebSocket", CONFIG_ROWS(rp_websocket_rows), 0},
     {"Proxies in front of a listener", CONFIG_ROWS(rp_listener_rows), 0},
     TLS_SERVER_OPTION_TABLE(offsetof(struct rp_listener_options, tls)),
 };

@@ -9,7 +9,7 @@
 #include "tls_config.h"
 #include "trunk_config.h"
 
-#define RP_LISTEN_SCHEMES "mqtt mqtts unix"
+#define RP_LISTEN_SCHEMES "mqtt mqtts ws wss unix"
 
 enum { RP_S_PROXY_PORT = 50516 }; /* where a target does not say */
 
@@ -17,8 +17,9 @@ enum { RP_S_PROXY_PORT = 50516 }; /* where a target does not say */
 struct rp_listener_options {
     char *url;
     struct tls_server_config tls;
-    int proxy_protocol;                 /* enum rp_proxy_protocol */
-    struct config_list trusted_proxies; /* texts for cidr_list_init() */
+    int proxy_protocol;                   /* enum rp_proxy_protocol */
+    struct config_list trusted_proxies;   /* texts for cidr_list_init() */
+    struct config_list websocket_origins; /* empty: any */
 };
 
 /* --proxy-protocol */

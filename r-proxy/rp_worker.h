@@ -35,6 +35,8 @@ struct rproxy;
     X(clients_timed_out, COUNTER, "clients silent for 1.5 times their keep-alive time")                \
     X(clients_shed, COUNTER, "clients closed because of max-buffered-bytes")                           \
     X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                 \
+    X(websockets_refused, COUNTER, "requests for WebSocket answered with an error")                    \
+    X(websockets_broken, COUNTER, "clients closed because of a WebSocket frame against the rules")     \
     X(protocol_errors, COUNTER, "clients closed because of a malformed packet or a broken rule")       \
     X(sessions_ended_upstream, COUNTER, "sessions ended by s-proxy or the loss of it")                 \
     X(packets_up, COUNTER, "packets passed from clients to s-proxy")                                   \

@@ -46,7 +46,8 @@ static const struct config_row sp_rows[] = {
      .default_text = "mqtt://127.0.0.1:1884",
      .argument = "URL",
      .check = sp_check_upstream,
-     .help = "the broker: mqtt://HOST:PORT, mqtts://HOST:PORT or unix:/path; given several times, the first that is "
+     .help = "the broker: mqtt://HOST:PORT, mqtts://HOST:PORT, ws://HOST:PORT/PATH, wss://... or unix:/path; given "
+             "several times, the first that is "
              "healthy is used"},
     {.name = "upstream-proxy-protocol",
      .kind = CONFIG_CHOICE,

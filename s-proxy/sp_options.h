@@ -8,7 +8,7 @@
 #include "tls_config.h"
 #include "trunk_config.h"
 
-#define SP_UPSTREAM_SCHEMES "mqtt mqtts unix"
+#define SP_UPSTREAM_SCHEMES "mqtt mqtts ws wss unix"
 
 /* --upstream-proxy-protocol */
 enum sp_proxy_protocol { SP_PROXY_PROTOCOL_NONE, SP_PROXY_PROTOCOL_V1, SP_PROXY_PROTOCOL_V2 };

@@ -11,8 +11,8 @@
 
 #include "address.h"
 #include "cidr.h"
-#include "conn.h"
-#include "conn_layer.h"
+#include "conn_facts.h"
+#include "conn_internal.h"
 #include "err.h"
 #include "ws_forwarded.h"
 #include "ws_frames.h"
@@ -47,7 +47,7 @@ struct conn_ws {
 
 static void ws_service_free(struct ws_service *s)
 {
-    for (size_t i = 0; s->origins && i < s->params.n_origins; i++)
+    for (size_t i = 0; i < s->params.n_origins; i++)
         free(s->origins[i]);
     free(s->origins);
     free(s->path);
@@ -55,19 +55,37 @@ static void ws_service_free(struct ws_service *s)
     free(s);
 }
 
+static int ws_service_add_origin(struct ws_service *s, const char *text, size_t n)
+{
+    char **grown = realloc(s->origins, (s->params.n_origins + 1) * sizeof(s->origins[0]));
+    if (!grown)
+        return -ENOMEM;
+    s->origins = grown;
+    s->origins[s->params.n_origins] = strndup(text, n);
+    return s->origins[s->params.n_origins++] ? 0 : -ENOMEM;
+}
+
+/* One, or several with commas between. */
+static int ws_service_add_origins(struct ws_service *s, const char *text)
+{
+    int r = 0;
+    while (r == 0 && *(text += strspn(text, ", "))) {
+        const size_t n = strcspn(text, ", ");
+        r = ws_service_add_origin(s, text, n);
+        text += n;
+    }
+    return r;
+}
+
 static int ws_service_copy_texts(struct ws_service *s, const struct ws_service_options *o)
 {
-    s->path = strdup(o->path && o->path[0] ? o->path : "/mqtt");
-    s->origins = calloc(o->n_origins + 1, sizeof(s->origins[0]));
-    s->params = (struct ws_server_params){.path = s->path, .origins = s->origins, .n_origins = o->n_origins};
-    if (!s->path || !s->origins)
-        return err_errno(-ENOMEM, "WebSocket");
-    for (size_t i = 0; i < o->n_origins; i++) {
-        s->origins[i] = strdup(o->origins[i]);
-        if (!s->origins[i])
-            return err_errno(-ENOMEM, "WebSocket");
-    }
-    return 0;
+    s->path = strdup(o->path && o->path[0] ? o->path : WS_DEFAULT_PATH);
+    int r = s->path ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < o->n_origins; i++)
+        r = ws_service_add_origins(s, o->origins[i]);
+    s->params.path = s->path;
+    s->params.origins = s->origins;
+    return r < 0 ? err_errno(r, "WebSocket") : 0;
 }
 
 int ws_service_new(const struct ws_service_options *options, struct ws_service **ret_service)
@@ -175,6 +193,9 @@ static void conn_ws_believe(const struct conn_ws *w, struct conn_peer *peer)
     if (!list || !cidr_list_matches(&w->service->trusted, &peer->address) ||
         !ws_forwarded_client(list, &w->service->trusted, &client))
         return;
+    const struct conn_facts via = {.via = peer->text};
+    if (!peer->facts)
+        peer->facts = conn_facts_copy(&via);
     peer->address = client;
     if (address_port(&client) != 0)
         address_format(&client, peer->text);
@@ -313,6 +334,17 @@ static const struct conn_layer_ops conn_ws_ops = {
     .finish = conn_ws_finish,
     .free = conn_ws_free,
 };
+
+enum conn_ws_fault conn_ws_fault(const struct conn *c)
+{
+    const struct conn_layer *l = c->layer;
+    if (!l || l->ops != &conn_ws_ops || l->error == 0)
+        return CONN_WS_NO_FAULT;
+    const struct conn_ws *w = (const struct conn_ws *)l;
+    if (!l->is_open)
+        return w->handshake && ws_handshake_status(w->handshake) >= 400 ? CONN_WS_REFUSED : CONN_WS_NO_FAULT;
+    return w->ended == WS_FRAMES_REFUSED ? CONN_WS_BROKEN : CONN_WS_NO_FAULT;
+}
 
 /* --- Life */
 

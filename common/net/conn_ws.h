@@ -6,6 +6,7 @@
 
 #include "ws_handshake.h"
 
+struct conn;
 struct conn_layer;
 struct ws_service;
 
@@ -16,12 +17,22 @@ enum {
 
 /* What a listener serves. */
 struct ws_service_options {
-    const char *path;     /* NULL or empty: "/mqtt" */
-    char *const *origins; /* see struct ws_server_params */
+    const char *path;     /* NULL or empty: WS_DEFAULT_PATH */
+    char *const *origins; /* see struct ws_server_params; several may stand in one text, with commas between */
     size_t n_origins;
     char *const *trusted; /* proxies whose X-Forwarded-For is believed, as for cidr_list_init() */
     size_t n_trusted;
 };
+
+/* What went wrong on a WebSocket. */
+enum conn_ws_fault {
+    CONN_WS_NO_FAULT,
+    CONN_WS_REFUSED, /* the handshake */
+    CONN_WS_BROKEN,  /* a frame against the rules */
+};
+
+/* NO_FAULT also where C has no WebSocket. */
+enum conn_ws_fault conn_ws_fault(const struct conn *c);
 
 /* Copies OPTIONS. One reference. 0 or negative errno with err_text(). Any thread may use it. */
 int ws_service_new(const struct ws_service_options *options, struct ws_service **ret_service);

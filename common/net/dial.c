@@ -19,6 +19,7 @@
 #include "address.h"
 #include "conn_layer.h"
 #include "conn_tls.h"
+#include "conn_ws.h"
 #include "err.h"
 #include "loop.h"
 #include "resolve.h"
@@ -55,7 +56,7 @@ struct dial {
     size_t n_addresses, next;
     union conn_address addresses[DIAL_ADDRESSES_MAX];
     struct sockaddr_un unix_address; /* sun_family 0 unless a Unix socket */
-    char host[256];                  /* expected in a certificate */
+    struct url url;                  /* its host is expected in a certificate */
     char name[300];
     char failures[DIAL_TEXT_MAX]; /* what has gone wrong so far */
 };
@@ -170,10 +171,28 @@ static bool dial_go_on_with_handshake(struct dial *d)
     return false;
 }
 
+static int dial_push_tls(struct dial *d, int fd)
+{
+    return conn_tls_push_client(&d->layer, fd, d->tls, d->url.host, url_is_ws(&d->url) ? "http/1.1" : "mqtt");
+}
+
+static int dial_push_ws(struct dial *d, int fd)
+{
+    const bool is_usual = !d->url.has_port || d->url.port == url_default_port(&d->url);
+    const struct ws_client_params params = {
+        .host = d->url.host,
+        .port = is_usual ? 0 : d->url.port,
+        .path = d->url.path[0] ? d->url.path : WS_DEFAULT_PATH,
+    };
+    return conn_ws_push_client(&d->layer, fd, &params);
+}
+
 /* Takes over FD. Results as above. */
 static bool dial_start_handshake(struct dial *d, int fd)
 {
-    int r = conn_tls_push_client(&d->layer, fd, d->tls, d->host, "mqtt");
+    int r = d->tls ? dial_push_tls(d, fd) : 0;
+    if (r == 0 && url_is_ws(&d->url))
+        r = dial_push_ws(d, fd);
     if (r == 0)
         r = dial_wait(d, fd, UV_READABLE);
     if (r == 0)
@@ -214,7 +233,7 @@ static bool dial_take_connected(struct dial *d, int fd)
         dial_note_failure(d, strerror(-r));
         return false;
     }
-    if (d->tls)
+    if (d->tls || url_is_ws(&d->url))
         return dial_start_handshake(d, fd);
     dial_hand_over(d, fd);
     return true;
@@ -376,7 +395,7 @@ int dial_start(struct loop *loop, const struct dial_params *params, const struct
     d->arg = arg;
     assert(url_is_tls(url) == (params->tls != NULL));
     d->tls = params->tls ? tls_ref(params->tls) : NULL;
-    snprintf(d->host, sizeof(d->host), "%s", url->host);
+    d->url = *url;
     d->user_timeout_ms = params->user_timeout_ms;
     d->deadline_ms = loop_now_ms(loop) + params->timeout_ms;
     loop_timer_init(&d->timer, loop, dial_on_timer);

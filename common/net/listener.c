@@ -21,6 +21,7 @@
 #include "address.h"
 #include "cidr.h"
 #include "conn_tls.h"
+#include "conn_ws.h"
 #include "err.h"
 #include "loop.h"
 #include "net_loop.h"
@@ -54,6 +55,7 @@ struct listener {
     struct listener_cbs cbs;
     void *arg;
     struct tls *tls;                 /* one reference; NULL: in clear text */
+    struct ws_service *ws;           /* one reference; NULL: no WebSocket */
     unsigned refs;                   /* the user's, and one of each socket and of each batch of accepts */
     const struct cidr_list *proxies; /* NULL: no PROXY headers */
     struct proxy_waits waits;        /* connections of theirs, until they have said whose they are */
@@ -73,6 +75,7 @@ static void listener_unref(struct listener *l)
         return;
     net_loop_put(l->net);
     tls_unref(l->tls);
+    ws_service_unref(l->ws);
     free(l);
 }
 
@@ -117,10 +120,18 @@ static void listener_pause(struct listener *l, int err)
         l->cbs.on_trouble(l, err, l->arg);
 }
 
+static int listener_push_layers(struct listener *l, struct conn_parcel *parcel)
+{
+    int r = l->tls ? conn_tls_push_server(&parcel->layer, parcel->fd, l->tls) : 0;
+    if (r == 0 && l->ws)
+        r = conn_ws_push_server(&parcel->layer, parcel->fd, l->ws);
+    return r;
+}
+
 /* As if it had just been accepted: a header is in front of everything, TLS too. */
 static void listener_pass_on(struct listener *l, struct conn_parcel *parcel)
 {
-    if (l->tls && conn_tls_push_server(&parcel->layer, parcel->fd, l->tls) < 0)
+    if (listener_push_layers(l, parcel) < 0)
         conn_parcel_close(parcel);
     else
         l->cbs.on_accept(l, parcel, l->arg);
@@ -476,7 +487,7 @@ int listener_open(struct loop *loop, const struct listener_params *params, const
                   struct listener **ret_listener)
 {
     const struct url *url = params->url;
-    assert(url_is_tls(url) == (params->tls != NULL));
+    assert(url_is_tls(url) == (params->tls != NULL) && url_is_ws(url) == (params->ws != NULL));
     struct listener *l = calloc(1, sizeof(*l));
     if (!l || !(l->net = net_loop_get(loop))) {
         free(l);
@@ -486,6 +497,7 @@ int listener_open(struct loop *loop, const struct listener_params *params, const
     l->cbs = *cbs;
     l->arg = arg;
     l->tls = params->tls ? tls_ref(params->tls) : NULL;
+    l->ws = params->ws ? ws_service_ref(params->ws) : NULL;
     l->refs = 1;
     list_init(&l->sockets);
     list_add_tail(&l->net->listeners, &l->link);

@@ -1,9 +1,9 @@
 /* A listening socket. Accepts, applies limits, hands each connection on as a parcel (conn.h) that any loop can attach.
  *
- * URLs: mqtt://HOST[:PORT], mqtts://HOST[:PORT] (TLS), mqtt://[::]:1883, unix:/path. A host name opens one socket per
- * address it has. IPv6 sockets are v6-only when an IPv4 listener has the same port too; "[::]" alone accepts both. When
- * descriptors run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) accepting pauses for a second, is logged and counted, and goes
- * on.
+ * URLs: mqtt://HOST[:PORT], mqtts://HOST[:PORT] (TLS), ws:// and wss:// (WebSocket), mqtt://[::]:1883, unix:/path. A
+ * host name opens one socket per address it has. IPv6 sockets are v6-only when an IPv4 listener has the same port too;
+ * "[::]" alone accepts both. When descriptors run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) accepting pauses for a second,
+ * is logged and counted, and goes on.
  *
  * Proxies in front (listener_trust()): a connection from one of theirs must begin with a PROXY header, and its peer is
  * who the header names. From any other address no header is believed: it is the connection's first bytes. */
@@ -20,11 +20,13 @@ struct loop;
 struct listener;
 struct tls;
 struct url;
+struct ws_service;
 
 struct listener_params {
     const struct url *url; /* used during the call only */
     uint16_t default_port;
-    struct tls *tls; /* of a URL that says TLS: the listener takes a reference of its own; else NULL */
+    struct tls *tls;       /* of a URL that says TLS: the listener takes a reference of its own; else NULL */
+    struct ws_service *ws; /* of a URL that says WebSocket: the same */
 };
 
 struct listener_cbs {

@@ -117,10 +117,20 @@ static int url_parse_authority(const char *text, const char *host, size_t n, str
     return r;
 }
 
+/* What an HTTP request may ask for: no blanks, no control characters, no fragment. */
+static int url_parse_path(const char *text, const char *path, struct url *url)
+{
+    for (const char *at = path; *at; at++) {
+        if (*at <= ' ' || *at > '~' || *at == '#')
+            return err_set(-EINVAL, "'%.80s': the path has a character that is not allowed", text);
+    }
+    return url_copy(text, "the path", path, strlen(path), url->path, sizeof(url->path));
+}
+
 static int url_parse_rest(const char *text, const char *rest, bool has_scheme, struct url *url)
 {
     size_t n = strcspn(rest, "/");
-    int r = url_copy(text, "the path", rest + n, strlen(rest + n), url->path, sizeof(url->path));
+    int r = url_parse_path(text, rest + n, url);
     if (r < 0)
         return r;
     if (!has_scheme && n > 0 && strspn(rest, "0123456789") == n)
@@ -144,12 +154,23 @@ int url_parse(const char *text, const char *schemes, struct url *ret_url)
 
 uint16_t url_default_port(const struct url *url)
 {
-    if (strcmp(url->scheme, "mqtt") == 0)
-        return 1883;
-    return strcmp(url->scheme, "mqtts") == 0 ? 8883 : 0;
+    static const struct {
+        const char *scheme;
+        uint16_t port;
+    } ports[] = {{"mqtt", 1883}, {"mqtts", 8883}, {"ws", 80}, {"wss", 443}};
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        if (strcmp(url->scheme, ports[i].scheme) == 0)
+            return ports[i].port;
+    }
+    return 0;
 }
 
 bool url_is_tls(const struct url *url)
 {
-    return strcmp(url->scheme, "mqtts") == 0;
+    return strcmp(url->scheme, "mqtts") == 0 || strcmp(url->scheme, "wss") == 0;
+}
+
+bool url_is_ws(const struct url *url)
+{
+    return strcmp(url->scheme, "ws") == 0 || strcmp(url->scheme, "wss") == 0;
 }

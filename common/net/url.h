@@ -16,9 +16,11 @@ struct url {
 
 /* SCHEMES: those allowed, separated by spaces; the first is taken where TEXT has none. 0 or -EINVAL with err_text(). */
 int url_parse(const char *text, const char *schemes, struct url *ret_url);
-/* The port that its scheme stands for: mqtt 1883, mqtts 8883; 0 for any other. */
+/* The port that its scheme stands for: mqtt 1883, mqtts 8883, ws 80, wss 443; 0 for any other. */
 uint16_t url_default_port(const struct url *url);
 /* Whether its scheme says TLS. */
 bool url_is_tls(const struct url *url);
+/* Whether its scheme says WebSocket. */
+bool url_is_ws(const struct url *url);
 
 #endif

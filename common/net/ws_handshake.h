@@ -18,6 +18,8 @@
 
 struct ws_handshake;
 
+#define WS_DEFAULT_PATH "/mqtt"
+
 enum {
     WS_HANDSHAKE_MAX = 8 * 1024,   /* bytes of a request or an answer, up to its empty line */
     WS_HANDSHAKE_OUTPUT_MAX = 768, /* of what we send */

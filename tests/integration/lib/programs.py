@@ -262,7 +262,7 @@ class RProxy(Program):
 
     def wait_ready(self):
         self.wait_log(READY)
-        self.listens = [parse_url(url) for url in re.findall(r'listening on ([^\s"]+)', self.log())]
+        self.listens = [parse_url(url) for url in re.findall(r'listening on ([^\s",]+)', self.log())]
         self.address = self.listens[0]
         return self
 

@@ -104,8 +104,8 @@ static void open_two(void)
 static void setup(void)
 {
     char *trusted[] = {"10.0.0.0/8"};
-    char *origins[] = {"https://one.example"};
-    const struct ws_service_options options = {.origins = origins, .n_origins = 1, .trusted = trusted, .n_trusted = 1};
+    char *origins[] = {"https://zero.example, https://one.example,", "https://last.example"};
+    const struct ws_service_options options = {.origins = origins, .n_origins = 2, .trusted = trusted, .n_trusted = 1};
     user.conn = other.conn = NULL;
     peer = -1;
     ck_assert_int_eq(ws_service_new(&options, &service), 0);
@@ -344,6 +344,7 @@ START_TEST(a_broken_frame_ends_the_stream_and_the_peer_hears_why)
     loop_support_until(loop, has_ended, &user);
     ck_assert_int_eq(user.why, CONN_END_ERROR);
     ck_assert_str_eq(user.text, "WebSocket closed with 1003: MQTT in a text frame");
+    ck_assert_int_eq(conn_ws_fault(user.conn), CONN_WS_BROKEN);
     ck_assert_mem_eq(user.got, "good", 4);
     user.conn = conn_close(user.conn, 1000);
     loop_support_turns(loop, 5);
@@ -370,6 +371,7 @@ START_TEST(a_request_that_is_refused_is_answered_and_closed)
     loop_support_until(loop, has_ended, &user);
     ck_assert_int_eq(user.why, CONN_END_ERROR);
     ck_assert_ptr_eq(strstr(user.text, refusals[_i].text), user.text);
+    ck_assert_int_eq(conn_ws_fault(user.conn), CONN_WS_REFUSED);
     user.conn = conn_close(user.conn, 1000);
     loop_support_turns(loop, 5);
     read_answer();
@@ -405,6 +407,7 @@ START_TEST(a_handshake_that_is_given_up_ends)
     loop_support_until(loop, has_ended, &user);
     ck_assert_int_eq(user.why, CONN_END_ERROR);
     ck_assert_str_eq(user.text, "WebSocket: closed by the peer during the handshake");
+    ck_assert_int_eq(conn_ws_fault(user.conn), CONN_WS_NO_FAULT);
 }
 END_TEST
 
@@ -430,6 +433,19 @@ static const struct {
     {"10.0.0.2", "", "10.0.0.2:1"},
     {"192.0.2.1", "X-Forwarded-For: 203.0.113.7\r\n", "192.0.2.1:1"},
 };
+
+START_TEST(origins_may_stand_in_one_text)
+{
+    static const char *const allowed[] = {"https://zero.example", "https://one.example", "https://last.example"};
+    char request[512];
+    open_one(SOCKET_TCP);
+    snprintf(request, sizeof(request), REQUEST "Origin: %s\r\n\r\n", allowed[_i]);
+    socket_support_write(peer, request, strlen(request));
+    loop_support_turns(loop, 5);
+    read_answer();
+    ck_assert_ptr_eq(strstr(answer, "HTTP/1.1 101 "), answer);
+}
+END_TEST
 
 START_TEST(only_a_trusted_proxy_is_believed_who_its_client_is)
 {
@@ -482,6 +498,7 @@ static Suite *conn_ws_suite(void)
     tcase_add_test(tc, a_header_without_end_is_refused);
     tcase_add_test(tc, a_handshake_that_is_given_up_ends);
     tcase_add_test(tc, a_client_says_what_the_server_answered);
+    tcase_add_loop_test(tc, origins_may_stand_in_one_text, 0, 3);
     tcase_add_loop_test(tc, only_a_trusted_proxy_is_believed_who_its_client_is, 0, TEST_COUNT(forwarded));
     tcase_add_test(tc, a_websocket_moves_to_another_conn);
     return suite;

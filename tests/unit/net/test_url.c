@@ -7,7 +7,7 @@
 #include "err.h"
 #include "test_main.h"
 
-#define SCHEMES "mqtt ws unix"
+#define SCHEMES "mqtt ws wss unix"
 
 struct good {
     const char *text, *scheme, *host;
@@ -53,6 +53,9 @@ static const char *const bads[] = {
     "mqtt://[10.0.0.8]:1883",
     "mqtt://user:secret@host",
     "mqtt://us er",
+    "ws://host/a b",
+    "ws://host/a\r\nX: y",
+    "ws://host/a#b",
     "unix:",
     "70000",
 };
