@@ -17,6 +17,7 @@
 #include "rp_options.h"
 #include "rp_worker.h"
 #include "rpc_cq.h"
+#include "rpc_secret.h"
 #include "rpc_tls.h"
 #include "rpc_tokens.h"
 #include "trunk.h"
@@ -105,12 +106,21 @@ static void rproxy_on_accept(struct conn_parcel *parcel, const struct rp_listene
 
 /* --- How s-proxies are met */
 
+static void rproxy_warn_of_secrets(const struct rp_options *o)
+{
+    char text[512];
+    if (rpc_secret_is_exposed(o->trunk_tls_key, text, sizeof text))
+        log_warn(NULL, "trunk-tls-key: %s", text);
+    if (rpc_secret_is_exposed(o->trunk_token_file, text, sizeof text))
+        log_warn(NULL, "trunk-token-file: %s", text);
+}
+
 static struct rpc_tls_files rproxy_tls_files(const struct rp_options *o)
 {
     return (struct rpc_tls_files){.ca = o->trunk_tls_ca, .certificate = o->trunk_tls_cert, .key = o->trunk_tls_key};
 }
 
-/* On the thread that polls. */
+/* On any thread of libgrpc's. */
 static void rproxy_on_refused(const char *text, void *arg)
 {
     static struct log_limit limit = LOG_LIMIT(RP_LOG_LINES, RP_LOG_INTERVAL_MS);
@@ -154,6 +164,7 @@ static void rproxy_reload(struct program *p, const void *fresh)
     const struct rp_options *o = fresh;
     const struct rpc_tls_files files = rproxy_tls_files(o);
     char text[512];
+    rproxy_warn_of_secrets(o);
     if (!r->tls != !rp_options_have_tls(o) || !r->tokens != !o->trunk_token_file)
         log_warn(NULL, "TLS and tokens of trunks are turned on and off at the next start only");
     if (r->tls && rp_options_have_tls(o)) {
@@ -177,6 +188,7 @@ static int rproxy_start(struct program *p, const void *options)
     r->options = options;
     r->trunk_options = trunk_options_from_config(&r->options->trunk, "r-proxy " PROJECT_VERSION, 0);
     byte_budget_init(&r->budget, r->options->program.max_buffered_bytes);
+    rproxy_warn_of_secrets(options);
     int e = rproxy_open_tls(r);
     if (e >= 0)
         e = rproxy_open_tokens(r);

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "relay.h"
 #include "rpc_cq.h"
+#include "rpc_secret.h"
 #include "rpc_server.h"
 #include "rpc_tls.h"
 #include "sp_admission.h"
@@ -43,7 +44,7 @@ enum {
 #define SP_GATE_METRICS(X) \
     X(handshakes_refused, COUNTER, "connections refused for their certificate, or for want of one")
 
-/* Counted by the thread that polls. */
+/* Counted on any thread. */
 struct sp_gate_metrics {
     SP_GATE_METRICS(METRIC_FIELD)
 };
@@ -205,12 +206,21 @@ static struct rpc_tls_files sproxy_tls_files(const struct sp_options *o)
     };
 }
 
-/* On the thread that polls; libgrpc does not say whose handshake it is. */
+static void sproxy_warn_of_secrets(const struct sp_options *o)
+{
+    char text[512];
+    if (rpc_secret_is_exposed(o->trunk_tls_key, text, sizeof text))
+        log_warn(NULL, "trunk-tls-key: %s", text);
+    if (rpc_secret_is_exposed(o->trunk_tokens_file, text, sizeof text))
+        log_warn(NULL, "trunk-tokens-file: %s", text);
+}
+
+/* On any thread of libgrpc's, which does not say whose handshake it is. */
 static void sproxy_on_refused(const char *text, void *arg)
 {
     static struct log_limit limit = LOG_LIMIT(SP_LOG_LINES, SP_LOG_INTERVAL_MS);
     struct sproxy *s = arg;
-    metric_add(&s->metrics.handshakes_refused, 1);
+    atomic_fetch_add_explicit(&s->metrics.handshakes_refused, 1, memory_order_relaxed);
     log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "a connection is refused: %s", text);
 }
 
@@ -263,6 +273,7 @@ static void sproxy_reload(struct program *p, const void *fresh)
         int r = rpc_tls_reload(s->tls, &files);
         sproxy_on_tls_reloaded(r, r < 0 ? err_text() : rpc_tls_describe(s->tls, text, sizeof text), s);
     }
+    sproxy_warn_of_secrets(o);
     if (sp_admission_reload(s->admission, o->trunk_tokens_file, &o->trunk_allow_names) < 0)
         log_error(NULL, "tokens and names of r-proxies are kept as they were: %s", err_text());
     sp_upstream_tls_reload(s->upstream_tls, o);
@@ -280,6 +291,7 @@ static int sproxy_start(struct program *p, const void *options)
     s->options = options;
     s->trunk_options = trunk_options_from_config(&s->options->trunk, "s-proxy " PROJECT_VERSION, SP_MAX_LANES);
     byte_budget_init(&s->budget, s->options->program.max_buffered_bytes);
+    sproxy_warn_of_secrets(options);
     int r = sproxy_open_tls(s);
     if (r >= 0)
         r = sproxy_open_admission(s);

@@ -6,21 +6,11 @@
 #include <grpc/support/alloc.h>
 
 #include "rpc_poll.h"
-
-/* libgrpc carries a tag from thread to thread by atomics that ThreadSanitizer, which sees only our code, knows nothing
- * of. */
-#ifdef __SANITIZE_THREAD__
-#include <sanitizer/tsan_interface.h>
-#define tag_release(op) __tsan_release(op)
-#define tag_acquire(op) __tsan_acquire(op)
-#else
-#define tag_release(op) ((void)(op))
-#define tag_acquire(op) ((void)(op))
-#endif
+#include "rpc_tsan.h"
 
 void rpc_op_expose(struct rpc_op *op)
 {
-    tag_release(op);
+    rpc_tsan_release(op);
 }
 
 void rpc_op_start(struct rpc_op *op, grpc_call *call, const grpc_op *ops, size_t n_ops)
@@ -34,7 +24,7 @@ void rpc_op_start(struct rpc_op *op, grpc_call *call, const grpc_op *ops, size_t
 void rpc_op_complete(void *tag, bool is_ok)
 {
     struct rpc_op *op = tag;
-    tag_acquire(op);
+    rpc_tsan_acquire(op);
     op->done(op, is_ok); /* the owner of OP may be gone from here on */
 }
 

@@ -29,8 +29,7 @@ struct rpc_tls_files {
     const char *crl;         /* revocation lists of all CAs that sign clients; NULL: nothing is revoked */
 };
 
-/* A peer has shown a certificate that is refused, or none: TEXT says which and why. On the thread that polls for
- * libgrpc. */
+/* A peer has shown a certificate that is refused, or none: TEXT says which and why. On any thread, several at once. */
 typedef void rpc_tls_refused_fn(const char *text, void *arg);
 
 struct rpc_tls_params {

@@ -1,5 +1,4 @@
-/* The peer's certificate (rpc_tls_internal.h): asked by libgrpc at the end of each handshake, on the thread that polls.
- */
+/* The peer's certificate (rpc_tls_internal.h): asked by libgrpc at the end of each handshake, on any of its threads. */
 #include "rpc_tls_internal.h"
 
 #include <stdio.h>
@@ -11,6 +10,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+
+#include "rpc_tsan.h"
 
 static X509 *parse_one(const char *pem)
 {
@@ -96,6 +97,7 @@ bool rpc_tls_verify(const struct rpc_tls_material *m, const char *host, const ch
 
 /* --- libgrpc's side */
 
+/* Made, used and freed on whichever threads; libgrpc puts that in order. */
 struct verifier {
     grpc_tls_certificate_verifier_external external; /* first */
     struct rpc_tls *tls;
@@ -107,8 +109,9 @@ static int verifier_verify(void *user_data, grpc_tls_custom_verification_check_r
                            grpc_status_code *sync_status, char **sync_error_details)
 {
     const struct verifier *v = user_data;
-    struct rpc_tls_material *m = rpc_tls_material(v->tls);
     char text[512];
+    rpc_tsan_acquire(v);
+    struct rpc_tls_material *m = rpc_tls_material(v->tls);
     *sync_status = GRPC_STATUS_OK;
     if (m->trust && !rpc_tls_verify(m, v->host, request->peer_info.peer_cert, request->peer_info.peer_cert_full_chain,
                                     text, sizeof(text))) {
@@ -117,6 +120,7 @@ static int verifier_verify(void *user_data, grpc_tls_custom_verification_check_r
         rpc_tls_refused(v->tls, text);
     }
     rpc_tls_material_unref(m);
+    rpc_tsan_release(v);
     return 1; /* done */
 }
 
@@ -127,6 +131,7 @@ static void verifier_cancel(void *user_data, grpc_tls_custom_verification_check_
 static void verifier_destruct(void *user_data)
 {
     struct verifier *v = user_data;
+    rpc_tsan_acquire(v);
     rpc_tls_unref(v->tls);
     free(v->host);
     free(v);
@@ -149,5 +154,6 @@ grpc_tls_certificate_verifier *rpc_tls_verifier(struct rpc_tls *t, const char *h
         .tls = rpc_tls_ref(t),
         .host = copy,
     };
+    rpc_tsan_release(v);
     return grpc_tls_certificate_verifier_external_create(&v->external);
 }

@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+import time
 
 from lib import wire
 from lib.case import RELAY, chain_test
 from lib.certs import Certs
+from lib.peer import PATIENCE, connect_to
 from lib.programs import Tinyproxy, run_command
 from lib.wire import V31, V311, V5
 
@@ -174,6 +176,63 @@ def files_that_are_no_good_are_named(t):
         program.wait_log(words)
         assert program.wait_exit() == 1
         t.programs.remove(program)
+
+
+@chain_test()
+def a_secret_that_others_can_read_is_a_warning(t):
+    """Keys and tokens with mode 0640 or 0604: a warning at start and on SIGHUP, and all goes on; with 0600 none."""
+    certs = make_certs(t)
+    tokens, token = certs.write('tokens', 'first\n'), certs.write('token', 'first\n')
+    sides = (server_side(certs, '--trunk-tokens-file', tokens), client_side(certs, '--trunk-token-file', token))
+    _, s_proxy, r_proxy = t.chain(s_options=sides[0], r_options=sides[1])
+    t.served('c')
+    assert 'chmod 600' not in s_proxy.log() + r_proxy.log()
+    for name, mode in (('server-key.pem', 0o640), ('tokens', 0o604), ('r-proxy-key.pem', 0o604), ('token', 0o640)):
+        os.chmod(certs[name], mode)
+    for program, words in ((s_proxy, ('trunk-tls-key: .*server-key.pem can be .*mode 640', 'trunk-tokens-file: .*mode 604')),
+                           (r_proxy, ('trunk-tls-key: .*r-proxy-key.pem can be .*mode 604', 'trunk-token-file: .*mode 640'))):
+        since = program.mark()
+        program.signal(signal.SIGHUP)
+        for word in words:
+            program.wait_log(word, since)
+    _, s_proxy, r_proxy = t.chain(s_options=sides[0], r_options=sides[1])
+    t.served('d')
+    assert s_proxy.log().count('chmod 600') == 2 and r_proxy.log().count('chmod 600') == 2
+
+
+@chain_test()
+def a_port_in_clear_text_is_a_warning(t):
+    """0.0.0.0 without TLS: one line at start, and one for tokens; with TLS, and on loopback, none."""
+    certs = make_certs(t)
+    tokens = certs.write('tokens', 'first\n')
+    for listen, options, words in (('0.0.0.0:0', (), ['gRPC on 0.0.0.0:0 is in clear text']),
+                                   ('0.0.0.0:0', ('--trunk-tokens-file', tokens),
+                                    ['tokens of r-proxies come in clear text', 'gRPC on 0.0.0.0:0 is in clear text']),
+                                   ('0.0.0.0:0', one_way(certs, '--trunk-tokens-file', tokens), []), ('127.0.0.1:0', (), [])):
+        s_proxy = t.s_proxy(['mqtt://127.0.0.1:1'], *options, listen=listen)
+        found = [line for line in s_proxy.log().split('\n') if 'clear text' in line]
+        assert len(found) == len(words) and all(word in line for word, line in zip(words, found)), found
+
+
+@chain_test()
+def a_handshake_that_stalls_is_closed(t):
+    """Nothing, or the first byte, and then silence: closed within 10 s, while others come in."""
+    certs = make_certs(t)
+    s_proxy = t.s_proxy([t.mosquitto().url], *server_side(certs))
+    silent = [connect_to(s_proxy.address) for _ in range(50)]
+    for sock in silent[25:]:
+        sock.sendall(b'\x16')
+    t.r_proxy(s_proxy.target, *client_side(certs))
+    t.served('c').fence()
+    began = time.monotonic()
+    for sock in silent:
+        sock.settimeout(PATIENCE)
+        try:
+            assert sock.recv(1) == b''
+        except ConnectionResetError:
+            pass
+        sock.close()
+    assert time.monotonic() - began < 20
 
 
 @chain_test()

@@ -2,6 +2,7 @@
 #include "rpc_tls.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,11 +19,31 @@ static struct rig rig;
 static struct end client;
 static struct rpc_tls *server_tls;
 static struct rpc_channel *channel;
-static char refused_by_server[600], refused_by_client[600]; /* the last one */
+
+/* What a side has refused last. */
+struct refused {
+    pthread_mutex_t mutex;
+    char text[600];
+};
+static struct refused by_server = {.mutex = PTHREAD_MUTEX_INITIALIZER},
+                      by_client = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static void on_refused(const char *text, void *arg)
 {
-    snprintf(arg, sizeof(refused_by_server), "%s", text);
+    struct refused *r = arg;
+    pthread_mutex_lock(&r->mutex);
+    snprintf(r->text, sizeof(r->text), "%s", text);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* Valid until the next call. */
+static const char *refused(struct refused *r)
+{
+    static char text[sizeof(r->text)];
+    pthread_mutex_lock(&r->mutex);
+    memcpy(text, r->text, sizeof(text));
+    pthread_mutex_unlock(&r->mutex);
+    return text;
 }
 
 static struct rpc_tls *new_tls(bool is_server, const char *ca, const char *name, const char *crl)
@@ -37,7 +58,7 @@ static struct rpc_tls *new_tls(bool is_server, const char *ca, const char *name,
                   .crl = crl ? tls_file(crl) : NULL},
         .is_server = is_server,
         .on_refused = on_refused,
-        .arg = is_server ? refused_by_server : refused_by_client,
+        .arg = is_server ? &by_server : &by_client,
     };
     struct rpc_tls *t = NULL;
     ck_assert_msg(rpc_tls_new(&params, &t) == 0, "%s", err_text());
@@ -49,7 +70,8 @@ static void serve(struct rpc_tls *tls)
     server_tls = tls;
     rig_init_tls(&rig, tls, CONNECTIONS);
     client = (struct end){.rig = &rig};
-    refused_by_server[0] = refused_by_client[0] = '\0';
+    on_refused("", &by_server);
+    on_refused("", &by_client);
 }
 
 /* CHANNEL and an end on it; the channel keeps what it needs of TLS. */
@@ -120,7 +142,7 @@ START_TEST(both_sides_believe_each_other)
     ck_assert(rpc_stream_any_name(s, find_name, "spiffe://mqtt.example/r-proxy"));
     ck_assert(!rpc_stream_any_name(s, find_name, "spiffe://mqtt.example/r-prox"));
     ck_assert(!rpc_stream_any_name(s, find_name, "MQTT tunnel test authority"));
-    ck_assert_str_eq(refused_by_server, "");
+    ck_assert_str_eq(refused(&by_server), "");
     stop();
 }
 END_TEST
@@ -153,8 +175,8 @@ START_TEST(a_server_of_another_name_is_not_believed)
     serve(new_tls(true, NULL, "server", NULL));
     connect_with(new_tls(false, "ca.pem", NULL, NULL), wrong_hosts[_i]);
     expect_failure();
-    ASSERT_SAYS(refused_by_client, "certificate CN = server");
-    ASSERT_SAYS(client.text, refused_by_client);
+    ASSERT_SAYS(refused(&by_client), "certificate CN = server");
+    ASSERT_SAYS(client.text, refused(&by_client));
     stop();
 }
 END_TEST
@@ -186,7 +208,7 @@ START_TEST(a_bad_server_is_not_believed)
     serve(new_tls(true, NULL, bad_servers[_i].server, NULL));
     connect_with(new_tls(false, bad_servers[_i].ca, NULL, NULL), "localhost:1");
     expect_failure();
-    ASSERT_SAYS(refused_by_client, bad_servers[_i].words);
+    ASSERT_SAYS(refused(&by_client), bad_servers[_i].words);
     ASSERT_SAYS(client.text, bad_servers[_i].words);
     stop();
 }
@@ -206,7 +228,7 @@ START_TEST(a_bad_client_is_not_let_in)
     serve(new_tls(true, "ca.pem", "server", "crl.pem"));
     connect_with(new_tls(false, "ca.pem", bad_clients[_i].name, NULL), "localhost:1");
     expect_failure();
-    ASSERT_SAYS(refused_by_server, bad_clients[_i].words);
+    ASSERT_SAYS(refused(&by_server), bad_clients[_i].words);
     stop();
 }
 END_TEST
@@ -395,7 +417,7 @@ START_TEST(a_new_revocation_list_counts_at_once)
     connect_with(new_tls(false, "ca.pem", "revoked", NULL), "localhost:1");
     RIG_RUN_UNTIL(&rig, client.n_ends == 1);
     ck_assert_uint_eq(rig.n_arrived, 1);
-    ASSERT_SAYS(refused_by_server, "certificate CN = revoked: certificate revoked");
+    ASSERT_SAYS(refused(&by_server), "certificate CN = revoked: certificate revoked");
     stop();
 }
 END_TEST
