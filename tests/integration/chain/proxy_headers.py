@@ -8,17 +8,11 @@ import time
 from lib import wire
 from lib.case import Skip, chain_test
 from lib.peer import PATIENCE, connect_to
-from lib.programs import Program, free_port
+from lib.programs import Haproxy, free_port
 from lib.wire import V311, V5
 
 CLIENT_HOST = '127.0.0.5'       # nobody else's, so that a log line that names it is about the client
 TRUSTING = ('--proxy-protocol', 'on', '--trusted-proxies', '127.0.0.1')
-
-
-class Haproxy(Program):
-    def stop(self):
-        """In the foreground it dies of the signal that asks it to end."""
-        self.kill()
 
 
 def haproxy(t, target, bind_options='', server_options=''):

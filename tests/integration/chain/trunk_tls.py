@@ -9,7 +9,7 @@ from lib import wire
 from lib.case import RELAY, chain_test
 from lib.certs import Certs
 from lib.peer import PATIENCE, connect_to
-from lib.programs import Tinyproxy, run_command
+from lib.programs import Haproxy, Tinyproxy, free_port, is_listening, run_command
 from lib.wire import V31, V311, V5
 
 
@@ -398,6 +398,53 @@ def the_environment_names_an_http_proxy(t):
     t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-http-proxy', other.url), env=env)
     t.served('option').fence()
     other.wait_log(f'CONNECT {s_proxy.target} HTTP')
+
+
+# ---- a balancer between
+
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend trunks
+    bind 127.0.0.1:{port} ssl crt {front} alpn h2{client_ca}
+    default_backend s_proxies
+backend s_proxies
+    server s 127.0.0.1:{s_port} proto h2{to_server}
+"""
+
+
+def start_haproxy(t, certs, s_proxy, client_ca='', to_server=''):
+    """A balancer that ends TLS; what it speaks with s-proxy is in TO_SERVER."""
+    front = certs.write('front.pem', (certs.read('server.pem') + certs.read('server-key.pem')).decode())
+    port = free_port()
+    config = certs.write('haproxy.cfg', HAPROXY.format(port=port, front=front, s_port=s_proxy.address[1], client_ca=client_ca,
+                                                       to_server=to_server))
+    proxy = t.add(Haproxy('haproxy', ['haproxy', '-db', '-f', config]))
+    while not is_listening(('127.0.0.1', port)):
+        assert proxy.is_running(), proxy.tail()
+    return f'localhost:{port}'
+
+
+@chain_test(relay=True)
+def a_balancer_may_end_tls(t):
+    """haproxy with TLS before an s-proxy in clear text, and with mutual TLS on both legs: clients are served, and
+    the balancer's own certificate is what s-proxy lets in."""
+    certs = make_certs(t)
+    broker = t.mosquitto()
+    plain = t.s_proxy([broker.url])
+    t.r_proxy(start_haproxy(t, certs, plain), *client_side(certs, name=None))
+    t.served('a').publish(t.topic('a'), b'x' * 100_000, 2)
+    own = certs.write('balancer.pem', (certs.read('client.pem') + certs.read('client-key.pem')).decode())
+    strict = t.s_proxy([broker.url], *server_side(certs, '--trunk-allow-names', 'client'))
+    target = start_haproxy(t, certs, strict, client_ca=f' verify required ca-file {certs["ca.pem"]}',
+                           to_server=f' ssl verify required ca-file {certs["ca.pem"]} crt {own} alpn h2')
+    t.r_proxy(target, *client_side(certs))
+    t.served('b').publish(t.topic('b'), b'x' * 100_000, 2)
+    assert strict.metric('sproxy_r_proxies_refused_total') == 0
 
 
 # ---- changes

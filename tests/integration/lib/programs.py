@@ -233,6 +233,12 @@ class Tinyproxy(Program):
         return 'http://%s127.0.0.1:%d' % ('%s:%s@' % self.login if self.login else '', self.port)
 
 
+class Haproxy(Program):
+    def stop(self):
+        """In the foreground it dies of the signal that asks it to end."""
+        self.kill()
+
+
 class SProxy(Program):
     def __init__(self, binary, upstreams, *options, listen='127.0.0.1:0', **program):
         argv = [binary, '--listen-grpc', listen]
