@@ -216,15 +216,21 @@ static void conn_ws_tell(struct conn_layer *l, struct conn_peer *peer)
 
 /* --- The way in */
 
-/* Pongs wait for room; a close frame does not, it is the last. */
 static int conn_ws_send_due(struct conn_ws *w)
 {
     uint8_t due[WS_DUE_MAX];
     size_t len;
-    if (w->ended == WS_FRAMES_OK && conn_layer_pending_bytes(&w->layer) > CONN_WS_PENDING_MAX)
-        return 0;
     int r = ws_frames_encode_due(&w->frames, due, &len);
     return r < 0 ? r : conn_layer_send(&w->layer, due, len);
+}
+
+/* What is due while the stream goes on. Pongs wait for room. The answer to the peer's close frame waits for finish():
+ * what is queued goes before it, as before a FIN. */
+static int conn_ws_send_answer(struct conn_ws *w)
+{
+    if (w->ended == WS_FRAMES_CLOSED || conn_layer_pending_bytes(&w->layer) > CONN_WS_PENDING_MAX)
+        return 0;
+    return conn_ws_send_due(w);
 }
 
 /* As the layer below, with what has been read before first. */
@@ -262,7 +268,7 @@ static int conn_ws_read_piece(struct conn_ws *w, uint8_t *dst, size_t n, size_t 
         return (int)got;
     }
     w->ended = ws_frames_decode(&w->frames, dst, (size_t)got, ret_len);
-    int r = conn_ws_send_due(w);
+    int r = w->ended == WS_FRAMES_REFUSED ? conn_ws_send_due(w) : conn_ws_send_answer(w);
     if (r < 0)
         return r;
     return w->ended != WS_FRAMES_OK ? conn_ws_read_end(w) : is_early || got == (ssize_t)n;
@@ -297,11 +303,9 @@ static ssize_t conn_ws_write(struct conn_layer *l, const struct iovec *iov, int 
     size_t bytes = 0, len;
     for (int i = 0; i < n && bytes < CONN_WS_WRITE_BYTES; i++)
         bytes += iov[i].iov_len;
-    if (ws_frames_is_close_sent(&w->frames))
-        return (ssize_t)bytes; /* the peer wants no more: it comes to nothing, as behind a FIN */
     if (bytes > CONN_WS_WRITE_BYTES)
         bytes = CONN_WS_WRITE_BYTES;
-    int r = conn_ws_send_due(w);
+    int r = conn_ws_send_answer(w);
     if (r == 0)
         r = ws_frames_encode(&w->frames, iov, bytes, frame, &len);
     if (r == 0)

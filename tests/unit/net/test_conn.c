@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include "conn_tls.h"
+#include "conn_ws.h"
 #include "loop.h"
 #include "loop_support.h"
 #include "mailbox.h"
@@ -20,6 +21,7 @@
 #include "test_main.h"
 #include "tls.h"
 #include "tls_support.h"
+#include "ws_frames.h"
 
 /* Whoever uses the conn: takes at most `take` bytes of each offer, and writes down what happens. */
 struct user {
@@ -38,9 +40,12 @@ struct user {
 
 static struct loop *loop;
 static struct user user;
-static int user_fd;   /* what the conn has */
-static int peer;      /* the other end; -1 when closed */
-static SSL *peer_tls; /* on it; NULL: plain */
+static int user_fd;     /* what the conn has */
+static int peer;        /* the other end; -1 when closed */
+static SSL *peer_tls;   /* on it; NULL: plain */
+static bool peer_is_ws; /* on top of that */
+static struct ws_frames peer_frames;
+static struct ws_service *ws;
 static struct tls *tls;
 static int n_fds_before;
 
@@ -108,39 +113,106 @@ static void user_attach(struct user *u, struct loop *on, int fd)
     *u = (struct user){.take = SIZE_MAX};
     if (peer_tls)
         ck_assert_int_eq(conn_tls_push_server(&parcel.layer, fd, tls), 0);
+    if (peer_is_ws)
+        ck_assert_int_eq(conn_ws_push_server(&parcel.layer, fd, ws), 0);
     ck_assert_int_eq(conn_attach(on, &parcel, &cbs, u, &u->conn), 0);
     ck_assert_int_eq(parcel.fd, -1);
 }
 
-enum { KIND_TLS = SOCKET_RECORD + 1 }; /* over TCP; the handshake is done when open_pair() returns */
+/* Over TCP; the handshakes are done when open_pair() returns. */
+enum { KIND_TLS = SOCKET_RECORD + 1, KIND_WS, KIND_WSS };
+
+static ssize_t peer_send_below(const void *bytes, size_t n)
+{
+    return peer_tls ? tls_support_send(peer_tls, bytes, n) : send(peer, bytes, n, MSG_NOSIGNAL);
+}
+
+static long peer_read_below(void *dst, size_t n)
+{
+    return peer_tls ? tls_support_recv(peer_tls, dst, n) : socket_support_read(peer, dst, n);
+}
+
+static void peer_upgrade(void)
+{
+    const struct ws_client_params params = {.host = "h", .path = "/mqtt"};
+    struct ws_handshake *h = ws_handshake_new_client(&params);
+    uint8_t byte;
+    size_t len;
+    const char *request = ws_handshake_output(h, &len);
+    int r = WS_HANDSHAKE_MORE;
+    ck_assert_int_eq(peer_send_below(request, len), (int)len);
+    while (r == WS_HANDSHAKE_MORE) {
+        while (peer_read_below(&byte, 1) != 1)
+            loop_support_turns(loop, 1);
+        struct cursor input = cursor_make(&byte, 1);
+        r = ws_handshake_feed(h, &input);
+    }
+    ck_assert_int_eq(r, WS_HANDSHAKE_DONE);
+    ws_handshake_free(h);
+}
 
 static void open_pair(int kind)
 {
     int fds[2];
-    socket_support_pair(kind == KIND_TLS ? SOCKET_TCP : (enum socket_kind)kind, fds);
-    if (kind == KIND_TLS)
+    socket_support_pair(kind >= KIND_TLS ? SOCKET_TCP : (enum socket_kind)kind, fds);
+    peer_is_ws = kind == KIND_WS || kind == KIND_WSS;
+    if (kind == KIND_TLS || kind == KIND_WSS)
         peer_tls = tls_support_peer(fds[1], NULL);
     user_attach(&user, loop, fds[0]);
     user_fd = fds[0];
     peer = fds[1];
     while (peer_tls && !(tls_support_connect(peer_tls) && conn_tls_facts(user.conn)))
         loop_support_turns(loop, 1);
+    if (peer_is_ws)
+        peer_upgrade();
 }
 
 /* --- What the peer does */
 
+static ssize_t peer_send_frame(const void *bytes, size_t n)
+{
+    uint8_t frame[10000 + WS_FRAME_HEADER_MAX];
+    const struct iovec iov = {.iov_base = (void *)bytes, .iov_len = n < 10000 ? n : 10000};
+    size_t len;
+    ck_assert_int_eq(ws_frames_encode(&peer_frames, &iov, iov.iov_len, frame, &len), 0);
+    for (size_t sent = 0; sent < len;) {
+        ssize_t more = peer_send_below(frame + sent, len - sent);
+        ck_assert_int_gt(more, 0);
+        sent += (size_t)more;
+    }
+    return (ssize_t)iov.iov_len;
+}
+
 static ssize_t peer_send(const void *bytes, size_t n)
 {
-    return peer_tls ? tls_support_send(peer_tls, bytes, n) : send(peer, bytes, n, MSG_NOSIGNAL);
+    return peer_is_ws ? peer_send_frame(bytes, n) : peer_send_below(bytes, n);
 }
 
 static long peer_read(void *dst, size_t n)
 {
-    return peer_tls ? tls_support_recv(peer_tls, dst, n) : socket_support_read(peer, dst, n);
+    const long got = peer_read_below(dst, n);
+    size_t len;
+    if (!peer_is_ws || got <= 0)
+        return got;
+    const int r = ws_frames_decode(&peer_frames, dst, (size_t)got, &len);
+    ck_assert_int_ne(r, WS_FRAMES_REFUSED);
+    return len > 0 || r == WS_FRAMES_CLOSED ? (long)len : -1;
+}
+
+static void peer_say_close(void)
+{
+    uint8_t due[WS_DUE_MAX];
+    size_t len;
+    ws_frames_close(&peer_frames, WS_CLOSE_NORMAL);
+    ck_assert_int_eq(ws_frames_encode_due(&peer_frames, due, &len), 0);
+    if (len > 0)
+        peer_send_below(due, len);
 }
 
 static void peer_shutdown(void)
 {
+    if (peer_is_ws)
+        peer_say_close();
     if (peer_tls)
         SSL_shutdown(peer_tls);
     shutdown(peer, SHUT_WR);
@@ -178,6 +250,8 @@ static void setup(void)
     user = (struct user){.take = SIZE_MAX};
     peer = -1;
     peer_tls = NULL;
+    peer_is_ws = false;
+    ws_frames_init(&peer_frames, false, SIZE_MAX);
     ck_assert_int_eq(loop_new(&loop), 0);
     loop = loop_free(loop); /* the first one of the process opens what libuv keeps for good */
     n_fds_before = socket_support_count_fds();
@@ -193,6 +267,7 @@ static void teardown(void)
     ck_assert_uint_eq(net_conn_count(loop), 0);
     loop = loop_free(loop);
     ck_assert_int_eq(socket_support_count_fds(), n_fds_before);
+    ws_frames_deinit(&peer_frames);
 }
 
 /* --- What is waited for */
@@ -260,7 +335,7 @@ enum { LARGE = 16 * 1000 * 1000 };
 /* --- Input */
 
 static const size_t pieces[] = {1, 2, 3, 11, 5000, 30000};
-static const int kinds[] = {SOCKET_UNIX, SOCKET_TCP, KIND_TLS};
+static const int kinds[] = {SOCKET_UNIX, SOCKET_TCP, KIND_TLS, KIND_WS, KIND_WSS};
 static const enum socket_kind plain_kinds[] = {SOCKET_UNIX, SOCKET_TCP};
 
 START_TEST(bytes_arrive_whole_and_in_order_in_any_pieces)
@@ -1051,11 +1126,13 @@ static void open_tls(void)
 {
     const struct tls_options options = {.is_server = true, .cert = tls_support_file("server.pem")};
     ck_assert_int_eq(tls_new(&options, &tls), 0);
+    ck_assert_int_eq(ws_service_new(&(struct ws_service_options){.path = NULL}, &ws), 0);
 }
 
 static void close_tls(void)
 {
     tls = tls_unref(tls);
+    ws = ws_service_unref(ws);
 }
 
 static Suite *conn_suite(void)

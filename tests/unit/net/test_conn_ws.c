@@ -301,7 +301,7 @@ START_TEST(pings_without_reading_the_pongs_fill_nothing)
 }
 END_TEST
 
-START_TEST(the_peers_close_is_answered_and_ends_the_stream_behind_its_bytes)
+START_TEST(the_peers_close_ends_the_stream_and_is_answered_behind_what_is_queued)
 {
     open_one(SOCKET_TCP);
     peer_opens();
@@ -310,11 +310,11 @@ START_TEST(the_peers_close_is_answered_and_ends_the_stream_behind_its_bytes)
     loop_support_until(loop, has_ended, &user);
     ck_assert_int_eq(user.why, CONN_END_EOF);
     ck_assert_mem_eq(user.got, "last", 4);
-    ck_assert_int_eq(conn_write(user.conn, "too late", 8), 0);
+    ck_assert_int_eq(conn_write(user.conn, "more", 4), 0);
     user.conn = conn_close(user.conn, 1000);
     loop_support_turns(loop, 5);
-    ck_assert_uint_eq(read_answer(), 4);
-    ck_assert_mem_eq(answer, "\x88\x02\x03\xe9", 4);
+    ck_assert_uint_eq(read_answer(), 10);
+    ck_assert_mem_eq(answer, "\x82\x04more\x88\x02\x03\xe9", 10);
     ck_assert_int_eq(socket_support_read(peer, answer, 1), 0);
 }
 END_TEST
@@ -491,7 +491,7 @@ static Suite *conn_ws_suite(void)
     tcase_add_test(tc, many_small_frames_are_read);
     tcase_add_test(tc, pings_are_answered_between_the_fragments_of_a_message);
     tcase_add_test(tc, pings_without_reading_the_pongs_fill_nothing);
-    tcase_add_test(tc, the_peers_close_is_answered_and_ends_the_stream_behind_its_bytes);
+    tcase_add_test(tc, the_peers_close_ends_the_stream_and_is_answered_behind_what_is_queued);
     tcase_add_test(tc, our_close_says_so_behind_what_is_queued);
     tcase_add_test(tc, a_broken_frame_ends_the_stream_and_the_peer_hears_why);
     tcase_add_loop_test(tc, a_request_that_is_refused_is_answered_and_closed, 0, TEST_COUNT(refusals));

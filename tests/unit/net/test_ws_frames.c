@@ -18,7 +18,8 @@ struct stream {
 
 static void put(struct stream *s, const void *bytes, size_t n)
 {
-    ck_assert_uint_le(s->len + n, sizeof(s->bytes));
+    if (n > sizeof(s->bytes) - s->len) /* no assertion for each of so many bytes */
+        ck_abort_msg("the stream is full");
     memcpy(s->bytes + s->len, bytes, n);
     s->len += n;
 }
@@ -176,7 +177,7 @@ END_TEST
 /* --- Streams */
 
 /* A packet over several frames, several packets in a frame, a ping in the middle of a message, every length form. */
-static void put_all_kinds(struct stream *s, uint8_t *payload, size_t *ret_len)
+static void put_all_kinds(struct stream *s, bool has_large, uint8_t *payload, size_t *ret_len)
 {
     static const struct {
         unsigned first;
@@ -188,6 +189,8 @@ static void put_all_kinds(struct stream *s, uint8_t *payload, size_t *ret_len)
     size_t n = 0;
     for (size_t i = 0; i < TEST_COUNT(frames); i++) {
         uint8_t bytes[65536];
+        if (frames[i].len > 10000 && !has_large)
+            continue;
         for (size_t k = 0; k < frames[i].len; k++)
             bytes[k] = (uint8_t)(n + k * 31 + i);
         put_frame(s, frames[i].first, bytes, frames[i].len, true);
@@ -207,8 +210,9 @@ START_TEST(a_stream_may_come_in_any_pieces)
     uint8_t *payload = malloc(300000);
     struct ws_frames f;
     size_t len;
-    put_all_kinds(s, payload, &len);
     for (size_t i = 0; i < TEST_COUNT(pieces); i++) {
+        s->len = 0;
+        put_all_kinds(s, pieces[i] >= 100, payload, &len);
         ws_frames_init(&f, true, LIMIT);
         decode(&f, s, pieces[i], o);
         ck_assert_int_eq(o->result, WS_FRAMES_OK);
