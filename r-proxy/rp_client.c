@@ -106,13 +106,17 @@ static void rp_client_free(struct rp_client *c)
     byte_budget_leave(&c->budget);
     c->io = mqtt_io_close(c->io, RP_LINGER_MS);
     list_del(&c->link);
+    rp_ticket_return(&c->ticket);
     free(c);
     rp_worker_client_gone(w);
 }
 
 void rp_client_close(struct rp_client *c, uint8_t reason, const char *text)
 {
-    log_info(&c->log, "closed: %s", text);
+    if (c->ticket.refusal)
+        log_debug(&c->log, "closed: %s", text); /* rp_admission has said it, as often as is good */
+    else
+        log_info(&c->log, "closed: %s", text);
     rp_client_say_farewell(c, reason, text);
     struct rp_session *s = c->session;
     c->session = NULL;
@@ -265,6 +269,15 @@ void rp_client_accepted(struct rp_client *c, const struct mqtt_packet *connack)
     log_info(&c->log, "connected, MQTT %s", mqtt_version_name(connack->version));
 }
 
+/* It was let in to hear this. */
+static enum gate_answer rp_client_refuse(struct rp_client *c, const struct mqtt_packet *connect)
+{
+    const struct rp_refusal *refusal = c->ticket.refusal;
+    mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
+    rp_client_close(c, refusal->reason, refusal->text);
+    return GATE_CLOSED;
+}
+
 static enum gate_answer rp_client_on_packet(struct mqtt_io *io, const struct mqtt_packet *packet, void *arg)
 {
     struct rp_client *c = arg;
@@ -275,7 +288,7 @@ static enum gate_answer rp_client_on_packet(struct mqtt_io *io, const struct mqt
         return GATE_CLOSED;
     }
     if (packet->type == MQTT_CONNECT)
-        return rp_client_connect(c, packet);
+        return c->ticket.refusal ? rp_client_refuse(c, packet) : rp_client_connect(c, packet);
     return rp_uplink_packet(c->session, packet);
 }
 
@@ -367,16 +380,18 @@ const struct byte_budget_calls rp_client_budget_calls = {
 
 /* --- The beginning */
 
-void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options)
+void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival)
 {
     struct rp_client *c = calloc(1, sizeof *c);
     if (!c) {
-        conn_parcel_close(parcel);
+        conn_parcel_close(&arrival->parcel);
+        rp_ticket_return(&arrival->ticket);
         rp_worker_client_gone(w);
         return;
     }
     c->worker = w;
-    c->options = options;
+    c->options = arrival->options;
+    c->ticket = arrival->ticket;
     c->number = rp_worker_next_number(w);
     c->log.describe = rp_client_describe;
     mqtt_server_rules_init(&c->rules);
@@ -390,7 +405,7 @@ void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel, const struct
         .max_packet_bytes = w->options->max_packet_bytes,
         .input_limit = RP_INPUT_LIMIT,
     };
-    if (mqtt_io_open(w->loop, parcel, &params, &c->io) < 0) {
+    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0) {
         log_error(&c->log, "new connection: %s", err_text());
         rp_client_free(c);
         return;

@@ -22,8 +22,10 @@
 #include "loop.h"
 #include "mqtt_io.h"
 #include "mqtt_server_rules.h"
+#include "rp_admission.h"
 
 struct rp_listener_options;
+struct rp_arrival;
 struct rp_session;
 struct rp_worker;
 
@@ -51,6 +53,7 @@ struct rp_client {
     struct loop_timer timer;    /* until CONNECT, until CONNACK, then keep-alive */
     struct mqtt_server_rules rules;
     struct byte_budget_holder budget;
+    struct rp_ticket ticket;
     struct log_object log;
     uint64_t number;        /* for people: counts up in the process */
     uint32_t keep_alive_ms; /* 1.5 times what was agreed; 0 = none */
@@ -61,9 +64,9 @@ struct rp_client {
     uint8_t id[RP_CLIENT_ID_SHOWN]; /* the beginning of the client id, for the log */
 };
 
-/* A connection has come to this worker, by the listener of OPTIONS. Takes PARCEL over. The client ends by itself and
- * tells the worker. */
-void rp_client_new(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options);
+/* A connection has come to this worker. Takes over what ARRIVAL holds. The client ends by itself and tells the worker.
+ */
+void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival);
 void rp_client_enter(struct rp_client *c, enum rp_client_state next);
 
 /* The broker has accepted: CONNACK as it goes to the client. */

@@ -110,6 +110,26 @@ static const struct config_row rp_security_rows[] = {
 };
 
 static const struct config_row rp_limit_rows[] = {
+    {.name = "max-connections",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, max_connections),
+     .default_text = "0",
+     .max = INT32_MAX,
+     .help = "so many connections of clients at a time; one more hears CONNACK 0x89, 3.x: 3; 0 = no limit"},
+    {.name = "max-connections-per-address",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, max_connections_per_address),
+     .default_text = "0",
+     .max = INT32_MAX,
+     .help =
+         "so many of them from one IPv4 address or one IPv6 /64; one more hears CONNACK 0x97, 3.x: 3; 0 = no limit"},
+    {.name = "connect-rate",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, connect_rate),
+     .default_text = "0",
+     .max = INT32_MAX,
+     .help = "so many new connections a second, with a second's worth saved up; one more hears CONNACK 0x9F, 3.x: 3; "
+             "0 = no limit"},
     {.name = "connect-timeout",
      .kind = CONFIG_DURATION,
      CONFIG_FIELD(struct rp_options, connect_timeout_ms),

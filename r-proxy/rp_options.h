@@ -34,6 +34,9 @@ struct rp_options {
     char *trunk_tls_server_name;                         /* NULL: as the target says */
     char *trunk_token_file;                              /* NULL: none is shown */
     char *trunk_http_proxy;                              /* URL with password; NULL: what the environment says */
+    int64_t max_connections;                             /* this and the two below: 0 = no limit */
+    int64_t max_connections_per_address;
+    int64_t connect_rate; /* per second */
     uint64_t connect_timeout_ms;
     uint64_t max_packet_bytes; /* 0 = what the broker says */
 };

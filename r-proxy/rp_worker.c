@@ -118,29 +118,25 @@ static void rp_worker_deinit(struct worker *worker, void *arg)
 
 const struct worker_calls rp_worker_calls = {.init = rp_worker_init, .deinit = rp_worker_deinit};
 
-struct rp_arrival {
-    struct conn_parcel parcel;
-    const struct rp_listener_options *options;
-};
-
 static void rp_worker_take(struct worker *worker, void *arg)
 {
     struct rp_worker *w = worker->object;
     struct rp_arrival *a = arg;
     metric_add(&w->metrics.connections_accepted, 1);
     metric_add(&w->metrics.connections_open, 1);
-    rp_client_new(w, &a->parcel, a->options);
+    rp_client_new(w, a);
     free(a);
 }
 
-void rp_worker_give(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options)
+void rp_worker_give(struct rp_worker *w, struct rp_arrival *arrival)
 {
     struct rp_arrival *a = malloc(sizeof *a);
     if (!a) {
-        conn_parcel_close(parcel);
+        conn_parcel_close(&arrival->parcel);
+        rp_ticket_return(&arrival->ticket);
         return;
     }
-    *a = (struct rp_arrival){.parcel = *parcel, .options = options};
+    *a = *arrival;
     atomic_fetch_add_explicit(&w->load, 1, memory_order_relaxed);
     worker_post(w->worker, rp_worker_take, a);
 }

@@ -8,14 +8,15 @@
 #include <stdint.h>
 
 #include "byte_budget.h"
+#include "conn.h"
 #include "list.h"
 #include "loop.h"
 #include "metrics.h"
+#include "rp_admission.h"
 #include "rp_options.h"
 #include "trunk.h"
 #include "worker.h"
 
-struct conn_parcel;
 struct rp_trunk_set;
 struct rproxy;
 
@@ -69,9 +70,15 @@ struct rp_worker {
 /* worker_calls of the pool; the pool's argument is the struct rproxy. */
 extern const struct worker_calls rp_worker_calls;
 
-/* Give PARCEL, which is taken over, to this worker. OPTIONS: of the listener that it came to; they live as long as the
- * program's. Any thread. */
-void rp_worker_give(struct rp_worker *w, struct conn_parcel *parcel, const struct rp_listener_options *options);
+/* A connection on its way from its listener to its client. */
+struct rp_arrival {
+    struct conn_parcel parcel;
+    struct rp_ticket ticket;
+    const struct rp_listener_options *options; /* of its listener; they live as long as the program's */
+};
+
+/* Give ARRIVAL, which is taken over, to this worker. Any thread. */
+void rp_worker_give(struct rp_worker *w, struct rp_arrival *arrival);
 /* worker_fn: begin to drain. */
 void rp_worker_drain(struct worker *worker, void *arg);
 

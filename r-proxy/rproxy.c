@@ -13,6 +13,8 @@
 #include "byte_budget.h"
 #include "err.h"
 #include "log.h"
+#include "loop.h"
+#include "rp_admission.h"
 #include "rp_listeners.h"
 #include "rp_options.h"
 #include "rp_worker.h"
@@ -33,6 +35,7 @@ struct rproxy {
     struct rpc_tokens *tokens; /* NULL: none are shown */
     struct worker_pool *pool;
     struct rp_listeners *listeners;
+    struct rp_admission admission;
     struct byte_budget budget;
     struct trunk_options trunk_options;
     _Atomic uint64_t numbers;
@@ -101,7 +104,12 @@ static struct rp_worker *rproxy_least_loaded(struct rproxy *r)
 
 static void rproxy_on_accept(struct conn_parcel *parcel, const struct rp_listener_options *options, void *arg)
 {
-    rp_worker_give(rproxy_least_loaded(arg), parcel, options);
+    struct rproxy *r = arg;
+    struct rp_arrival arrival = {.parcel = *parcel, .options = options};
+    if (rp_admission_ask(&r->admission, parcel, loop_now_ms(program_loop(r->program)), &arrival.ticket))
+        rp_worker_give(rproxy_least_loaded(r), &arrival);
+    else
+        conn_parcel_close(parcel);
 }
 
 /* --- How s-proxies are met */
@@ -189,7 +197,9 @@ static int rproxy_start(struct program *p, const void *options)
     r->trunk_options = trunk_options_from_config(&r->options->trunk, "r-proxy " PROJECT_VERSION, 0);
     byte_budget_init(&r->budget, r->options->program.max_buffered_bytes);
     rproxy_warn_of_secrets(options);
-    int e = rproxy_open_tls(r);
+    int e = rp_admission_init(&r->admission, r->options, program_metrics(p), loop_now_ms(program_loop(p)));
+    if (e >= 0)
+        e = rproxy_open_tls(r);
     if (e >= 0)
         e = rproxy_open_tokens(r);
     if (e >= 0)
@@ -229,6 +239,7 @@ static void rproxy_stop(struct program *p)
         rpc_tls_unwatch(r->tls);
     r->tls = rpc_tls_unref(r->tls);
     r->tokens = rpc_tokens_free(r->tokens);
+    rp_admission_deinit(&r->admission);
     free(r);
 }
 
