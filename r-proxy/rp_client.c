@@ -16,6 +16,7 @@
 #include "mqtt_reason.h"
 #include "rp_downlink.h"
 #include "rp_identity.h"
+#include "rp_pace.h"
 #include "rp_session.h"
 #include "rp_uplink.h"
 #include "rp_worker.h"
@@ -107,6 +108,7 @@ static void rp_client_free(struct rp_client *c)
     c->io = mqtt_io_close(c->io, RP_LINGER_MS);
     list_del(&c->link);
     rp_ticket_return(&c->ticket);
+    c->pace = rp_pace_free(c->pace);
     free(c);
     rp_worker_client_gone(w);
 }
@@ -289,6 +291,8 @@ static enum gate_answer rp_client_on_packet(struct mqtt_io *io, const struct mqt
     }
     if (packet->type == MQTT_CONNECT)
         return c->ticket.refusal ? rp_client_refuse(c, packet) : rp_client_connect(c, packet);
+    if (c->pace)
+        rp_pace_count(c->pace, packet);
     return rp_uplink_packet(c->session, packet);
 }
 
@@ -405,7 +409,7 @@ void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival)
         .max_packet_bytes = w->options->max_packet_bytes,
         .input_limit = RP_INPUT_LIMIT,
     };
-    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0) {
+    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || rp_pace_new(c, &c->pace) < 0) {
         log_error(&c->log, "new connection: %s", err_text());
         rp_client_free(c);
         return;

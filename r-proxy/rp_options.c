@@ -142,6 +142,20 @@ static const struct config_row rp_limit_rows[] = {
      .default_text = "0",
      .max = MQTT_PACKET_MAX,
      .help = "largest MQTT packet accepted from a client; 0 = what the broker says"},
+    {.name = "max-message-rate",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, max_message_rate),
+     .default_text = "0",
+     .max = INT32_MAX,
+     .help =
+         "so many PUBLISH packets a second are read from a client, with a second's worth saved up; who sends faster "
+         "is held back, never disconnected; 0 = no limit"},
+    {.name = "max-byte-rate",
+     .kind = CONFIG_SIZE,
+     CONFIG_FIELD(struct rp_options, max_byte_rate),
+     .default_text = "0",
+     .max = INT64_C(1) << 40,
+     .help = "likewise so many bytes of packets a second; 0 = no limit"},
 };
 
 static const struct config_table rp_tables[] = {

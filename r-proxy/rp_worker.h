@@ -35,6 +35,7 @@ struct rproxy;
     X(clients_lost, COUNTER, "clients that went away without DISCONNECT")                              \
     X(clients_timed_out, COUNTER, "clients silent for 1.5 times their keep-alive time")                \
     X(clients_shed, COUNTER, "clients closed because of max-buffered-bytes")                           \
+    X(clients_paced, COUNTER, "pauses because of max-message-rate or max-byte-rate")                   \
     X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                 \
     X(websockets_refused, COUNTER, "requests for WebSocket answered with an error")                    \
     X(websockets_broken, COUNTER, "clients closed because of a WebSocket frame against the rules")     \

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 
 from lib import wire
 from lib.case import chain_test
@@ -82,3 +83,50 @@ def a_refused_connection_that_says_nothing_is_closed_in_time(t):
     assert r_proxy.metric('rproxy_connections_over_limit_total') == 20
     assert len(re.findall('connection from .* refused', r_proxy.log())) == 5, r_proxy.log()
     first.fence()
+
+
+def flood(t, r_proxy, count, payload):
+    """A client sends COUNT messages as fast as it can, another has subscribed; returns how long it took until all had come."""
+    receiver = t.connected('receiver')
+    receiver.subscribe((t.topic('t'), 0))
+    sender = t.connected('sender')
+    sender.is_quiet = receiver.is_quiet = True
+    began = time.monotonic()
+    sender.send(*(wire.publish(t.version, t.topic('t'), payload) for _ in range(count)))
+    for _ in range(count):
+        receiver.expect('PUBLISH')
+    sender.fence()
+    receiver.disconnect()
+    return time.monotonic() - began
+
+
+@chain_test(V311, V5)
+def a_client_that_publishes_too_fast_is_held_back(t):
+    """--max-message-rate 50: of 100 messages 50 pass at once and 50 within a second; all arrive and nobody is disconnected."""
+    r_proxy = started(t, '--max-message-rate', '50')
+    took_s = flood(t, r_proxy, 100, b'x')
+    assert took_s > 0.9, took_s
+    assert r_proxy.metric('rproxy_clients_paced_total') >= 1
+    r_proxy.wait_log('not read for .* max-message-rate')
+    assert r_proxy.metric('rproxy_clients_lost_total') == 0
+
+
+@chain_test(V311, V5)
+def a_client_that_sends_too_many_bytes_is_held_back(t):
+    """--max-byte-rate 20k: 40 messages of 1,000 bytes take about a second."""
+    r_proxy = started(t, '--max-byte-rate', '20k')
+    took_s = flood(t, r_proxy, 40, b'x' * 1000)
+    assert took_s > 0.9, took_s
+    r_proxy.wait_log('not read for .* max-byte-rate')
+    assert r_proxy.metric('rproxy_clients_lost_total') == 0
+
+
+@chain_test(V5)
+def keep_alive_does_not_run_while_a_client_is_held_back(t):
+    """A packet that is worth three seconds of --max-byte-rate, from a client with a keep-alive time of one."""
+    r_proxy = started(t, '--max-byte-rate', '2k')
+    c = t.connected('c', keep_alive=1)
+    c.send(wire.publish(V5, t.topic('t'), b'x' * 8000))
+    r_proxy.wait_log('not read for [23]')
+    c.fence()
+    assert r_proxy.metric('rproxy_clients_timed_out_total') == 0
