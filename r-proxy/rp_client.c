@@ -120,6 +120,8 @@ void rp_client_close(struct rp_client *c, uint8_t reason, const char *text)
     else
         log_info(&c->log, "closed: %s", text);
     rp_client_say_farewell(c, reason, text);
+    if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)
+        conn_ws_set_going_away(mqtt_io_conn(c->io));
     struct rp_session *s = c->session;
     c->session = NULL;
     if (s)

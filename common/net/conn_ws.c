@@ -41,6 +41,7 @@ struct conn_ws {
     struct ws_frames frames;
     int ended; /* enum ws_frames_result of the last piece of input */
     bool is_request_sent;
+    bool is_going_away; /* see conn_ws_set_going_away() */
 };
 
 /* --- What a listener serves */
@@ -316,7 +317,7 @@ static ssize_t conn_ws_write(struct conn_layer *l, const struct iovec *iov, int 
 static void conn_ws_finish(struct conn_layer *l)
 {
     struct conn_ws *w = (struct conn_ws *)l;
-    ws_frames_close(&w->frames, WS_CLOSE_NORMAL);
+    ws_frames_close(&w->frames, w->is_going_away ? WS_CLOSE_GOING_AWAY : WS_CLOSE_NORMAL);
     conn_ws_send_due(w);
 }
 
@@ -339,13 +340,25 @@ static const struct conn_layer_ops conn_ws_ops = {
     .free = conn_ws_free,
 };
 
+/* NULL if C has none. It is always the top layer. */
+static struct conn_ws *conn_ws_of(const struct conn *c)
+{
+    return c->layer && c->layer->ops == &conn_ws_ops ? (struct conn_ws *)c->layer : NULL;
+}
+
+void conn_ws_set_going_away(struct conn *c)
+{
+    struct conn_ws *w = conn_ws_of(c);
+    if (w)
+        w->is_going_away = true;
+}
+
 enum conn_ws_fault conn_ws_fault(const struct conn *c)
 {
-    const struct conn_layer *l = c->layer;
-    if (!l || l->ops != &conn_ws_ops || l->error == 0)
+    const struct conn_ws *w = conn_ws_of(c);
+    if (!w || w->layer.error == 0)
         return CONN_WS_NO_FAULT;
-    const struct conn_ws *w = (const struct conn_ws *)l;
-    if (!l->is_open)
+    if (!w->layer.is_open)
         return w->handshake && ws_handshake_status(w->handshake) >= 400 ? CONN_WS_REFUSED : CONN_WS_NO_FAULT;
     return w->ended == WS_FRAMES_REFUSED ? CONN_WS_BROKEN : CONN_WS_NO_FAULT;
 }

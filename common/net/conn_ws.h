@@ -34,6 +34,10 @@ enum conn_ws_fault {
 /* NO_FAULT also where C has no WebSocket. */
 enum conn_ws_fault conn_ws_fault(const struct conn *c);
 
+/* When C is closed, its peer hears in the close frame that the server goes away (1001), not that all is well (1000).
+ * Nothing where C has no WebSocket. */
+void conn_ws_set_going_away(struct conn *c);
+
 /* Copies OPTIONS. One reference. 0 or negative errno with err_text(). Any thread may use it. */
 int ws_service_new(const struct ws_service_options *options, struct ws_service **ret_service);
 struct ws_service *ws_service_ref(struct ws_service *s);

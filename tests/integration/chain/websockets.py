@@ -3,6 +3,7 @@
 import base64
 import os
 import queue
+import signal
 import socket
 import ssl
 import struct
@@ -155,6 +156,18 @@ def both_sides_close_with_a_handshake(t):
     c = connected(t, 'd')
     c.ws.sock.sendall(frame(struct.pack('>H', 1001) + b'leaving', websocket.CLOSE))
     assert c.ws.wait_close() == 1001
+
+
+@chain_test(V5)
+def a_server_that_goes_away_says_so(t):
+    """r-proxy is told to end: DISCONNECT 0x8B and close frame 1001."""
+    _, proxy = ws_chain(t)
+    c = connected(t, 'c')
+    proxy.signal(signal.SIGTERM)
+    c.expect('DISCONNECT', code=0x8B)
+    assert c.ws.wait_close() == 1001
+    c.close()
+    assert proxy.wait_exit() == 0
 
 
 # ---- the upgrade
