@@ -173,10 +173,9 @@ static int rp_listeners_open_one(struct rp_listeners *ls, struct rp_listener *it
         r = rp_listeners_trust(ls, item);
     if (r < 0)
         return r;
+    log_info(NULL, "listening on %s", listener_name(item->listener));
     if (item->tls && tls_summary(item->tls)[0])
-        log_info(NULL, "listening on %s, certificate %s", listener_name(item->listener), tls_summary(item->tls));
-    else
-        log_info(NULL, "listening on %s", listener_name(item->listener));
+        log_info(NULL, "%s: certificate %s", listener_name(item->listener), tls_summary(item->tls));
     return 0;
 }
 

@@ -136,16 +136,30 @@ static void conn_tls_begin(struct conn_tls *t)
 
 /* --- Why it failed */
 
-void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, int error)
+/* The options may name another than the host that was dialled. */
+static const char *conn_tls_expected(const struct conn_tls *t)
 {
-    char subject[CONN_TLS_NAME_MAX] = "of the peer";
+    const char *name = X509_VERIFY_PARAM_get0_host(SSL_get0_param(t->ssl), 0);
+    return name ? name : t->host;
+}
+
+void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, X509 *culprit, int error)
+{
+    char subject[CONN_TLS_NAME_MAX] = "of the peer", other[CONN_TLS_NAME_MAX] = "";
+    const char *where = "", *what = "";
     if (t->refusal)
         return;
     if (cert)
         tls_facts_format_name(X509_get_subject_name(cert), subject, sizeof(subject));
-    const bool is_host = error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
-    if (asprintf(&t->refusal, "certificate %s refused: %s%s%s", subject, X509_verify_cert_error_string(error),
-                 is_host ? ", expected " : "", is_host ? t->host : "") < 0)
+    if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+        where = ", expected ";
+        what = conn_tls_expected(t);
+    } else if (cert && culprit && X509_cmp(cert, culprit) != 0) {
+        where = ": ";
+        what = tls_facts_format_name(X509_get_subject_name(culprit), other, sizeof(other));
+    }
+    if (asprintf(&t->refusal, "certificate %s refused: %s%s%s", subject, X509_verify_cert_error_string(error), where,
+                 what) < 0)
         t->refusal = NULL;
 }
 
@@ -170,9 +184,11 @@ static int conn_tls_fail_by_queue(struct conn_tls *t)
     const char *text = ERR_reason_error_string(e);
     char identity[CONN_TLS_NAME_MAX];
     ERR_clear_error();
-    if (reason >= SSL_AD_REASON_OFFSET)
-        return conn_layer_fail(&t->layer, -EPROTO, "TLS: the peer refuses: %s",
-                               SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+    if (reason >= SSL_AD_REASON_OFFSET) {
+        const char *alert = SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET);
+        const bool is_named = strcmp(alert, "unknown") != 0; /* those of TLS 1.3 are not */
+        return conn_layer_fail(&t->layer, -EPROTO, "TLS: the peer refuses: %s", is_named || !text ? alert : text);
+    }
     if (reason == SSL_R_PSK_IDENTITY_NOT_FOUND && t->psk)
         return conn_layer_fail(&t->layer, -EPROTO, "TLS: unknown PSK identity '%s'",
                                str_quote(identity, sizeof(identity), t->psk, strlen(t->psk)));

@@ -24,6 +24,8 @@ enum {
     TLS_HOST_MAX = 256,
 };
 
+#define TLS_PSK_SUITES "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+
 /* A file as it was when it was last read; zero if it was not there. */
 struct tls_stamp {
     dev_t dev;
@@ -117,9 +119,9 @@ static void tls_stamp_all(const struct tls_options *o, struct tls_stamp *ret_sta
 static int tls_on_verify(int is_good, X509_STORE_CTX *store)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    X509 *cert = X509_STORE_CTX_get_current_cert(store);
     if (!is_good)
-        conn_tls_note_refusal(SSL_get_app_data(ssl), cert, X509_STORE_CTX_get_error(store));
+        conn_tls_note_refusal(SSL_get_app_data(ssl), X509_STORE_CTX_get0_cert(store),
+                              X509_STORE_CTX_get_current_cert(store), X509_STORE_CTX_get_error(store));
     return is_good;
 }
 
@@ -231,7 +233,8 @@ static void tls_set_rules(SSL_CTX *ctx, const struct tls_options *o)
                                  SSL_OP_PRIORITIZE_CHACHA |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF); /* MQTT has an end of its own, and clients just go */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
+                              SSL_MODE_NO_AUTO_CHAIN); /* the chain is what the file says */
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
     SSL_CTX_set_min_proto_version(ctx, o->min_version == TLS_MIN_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
@@ -270,6 +273,10 @@ static int tls_load_psk(SSL_CTX *ctx, const char *file)
         return err_set(-ENOMEM, "TLS: out of memory");
     }
     SSL_CTX_set_psk_server_callback(ctx, tls_on_psk);
+    /* In TLS 1.3 a PSK of the old kind goes with SHA-256 alone: were another suite preferred, it would be passed over
+     * in silence where there is a certificate. */
+    if (SSL_CTX_set_ciphersuites(ctx, TLS_PSK_SUITES) != 1)
+        return tls_refuse(TLS_PSK_SUITES);
     return 0;
 }
 
@@ -298,10 +305,10 @@ static int tls_make(const struct tls_options *o, SSL_CTX **ret_ctx, char **ret_w
         tls_set_server(ctx, o);
     else
         tls_set_client(ctx);
-    if (o->ciphers)
-        r = tls_set_ciphers(ctx, o->ciphers);
-    if (r == 0 && o->psk)
+    if (o->psk)
         r = tls_load_psk(ctx, o->psk);
+    if (r == 0 && o->ciphers)
+        r = tls_set_ciphers(ctx, o->ciphers);
     if (r == 0)
         r = tls_files_load(ctx, o, ret_warning, ret_summary);
     if (r < 0)

@@ -151,16 +151,11 @@ static int tls_files_load_cert(SSL_CTX *ctx, const struct tls_options *o, char *
         return r;
     if (SSL_CTX_use_certificate_chain_file(ctx, o->cert) != 1)
         return tls_files_refuse(o->cert);
-    r = tls_files_load_key(ctx, o, key, warning);
-    if (r < 0)
-        return r;
     tls_files_describe(SSL_CTX_get0_certificate(ctx), o->cert, warning, ret_summary);
-    if (SSL_CTX_check_private_key(ctx) != 1) {
-        ERR_clear_error();
-        return err_set(-EINVAL, "%s: not the key of certificate %s (%s)", key, *ret_summary ? *ret_summary : "",
-                       o->cert);
-    }
-    return 0;
+    r = tls_files_load_key(ctx, o, key, warning);
+    if (r == 0 && SSL_CTX_check_private_key(ctx) != 1)
+        r = tls_files_refuse(key); /* a key of another kind than the certificate's */
+    return r < 0 ? err_context(r, "certificate %s", *ret_summary ? *ret_summary : o->cert) : 0;
 }
 
 /* --- Whom to trust */

@@ -21,8 +21,9 @@ int tls_expect(struct tls *t, SSL *ssl, const char *host);
 
 /* --- conn_tls.c: what OpenSSL says during a handshake */
 
-/* CERT (may be NULL) of the peer's chain is refused for ERROR (X509_V_ERR_...). */
-void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, int error);
+/* The peer's CERT is refused for ERROR (X509_V_ERR_...) of CULPRIT, which is the same or another of its chain. Both may
+ * be NULL. */
+void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, X509 *culprit, int error);
 void conn_tls_note_psk(struct conn_tls *t, const char *identity, bool is_known);
 /* Client: *RET_HOST as given to conn_tls_push_client(). */
 struct tls *conn_tls_owner(const struct conn_tls *t, const char **ret_host);

@@ -136,8 +136,8 @@ static void make_all(void)
     save_new("server.pem", "server", "DNS:localhost,IP:127.0.0.1", &ca, -1, 30);
     save_new("server2.pem", "server2", "DNS:localhost,IP:127.0.0.1", &ca, -1, 30);
     save_new("client.pem", "pump-3", "DNS:pump-3.example,URI:spiffe://site/pump-3,IP:10.0.0.7", &ca, -1, 30);
-    save_new("expired.pem", "expired", "DNS:localhost", &ca, -10, -5);
-    save_new("stranger.pem", "stranger", "DNS:localhost", &other, -1, 30);
+    save_new("expired.pem", "expired", "DNS:localhost,IP:127.0.0.1", &ca, -10, -5);
+    save_new("stranger.pem", "stranger", "DNS:localhost,IP:127.0.0.1", &other, -1, 30);
     save_crl(&ca, &revoked);
     drop(&ca);
     drop(&other);
@@ -172,6 +172,20 @@ const char *tls_support_copy(const char *name, const char *to)
     fclose(f);
     text[n] = '\0';
     return tls_support_write_file(to, text);
+}
+
+void tls_support_lock_key(const char *name, const char *to, const char *password)
+{
+    FILE *from = fopen(tls_support_file(name), "re"), *f = fopen(path_of(to), "we");
+    ck_assert(from && f);
+    fchmod(fileno(f), 0600);
+    struct party p = {PEM_read_X509(from, NULL, NULL, NULL), PEM_read_PrivateKey(from, NULL, NULL, NULL)};
+    ck_assert(p.cert && p.key);
+    PEM_write_X509(f, p.cert);
+    ck_assert_int_eq(PEM_write_PrivateKey(f, p.key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)password), 1);
+    fclose(f);
+    fclose(from);
+    drop(&p);
 }
 
 /* --- The peer */

@@ -22,6 +22,8 @@ const char *tls_support_file(const char *name);
 const char *tls_support_copy(const char *name, const char *to);
 /* TEXT as the file NAME; returns its path. */
 const char *tls_support_write_file(const char *name, const char *text);
+/* The file NAME as TO, its key locked with PASSWORD. */
+void tls_support_lock_key(const char *name, const char *to, const char *password);
 
 /* A TLS client over FD, which does not block. CERT: its certificate, or NULL. It believes every server. */
 struct ssl_st *tls_support_peer(int fd, const char *cert);

@@ -194,6 +194,7 @@ class Case:
         self.peers = []
         self.rewrites = []
         self.address = None
+        self.tls = None         # an ssl.SSLContext: raw clients speak TLS
         self.base = f'{declared.function.__name__}/{VERSION_NAMES[self.version]}'
 
     def topic(self, rest=''):
@@ -206,6 +207,8 @@ class Case:
         if lines:
             lines.append('-- again --')
         sock = connect_to(address or self.address)
+        if self.tls:
+            sock = self.tls.wrap_socket(sock, server_hostname='localhost')
         peer = Client(name, sock, version or self.version, lines,
                       f'{self.base}-{name}'.replace('/', '-') if client_id is None else client_id)
         peer.rewrite = self.rewrite

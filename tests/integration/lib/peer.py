@@ -8,6 +8,7 @@ answers in order.
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -277,6 +278,8 @@ class ScriptedBroker:
 
 
 def select_readable(sock, timeout):
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return True
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return poll.poll(timeout * 1000)

@@ -952,6 +952,69 @@ START_TEST(closing_at_once_drops_what_is_queued)
 }
 END_TEST
 
+/* --- TLS alone */
+
+START_TEST(a_key_update_passes_in_both_directions)
+{
+    size_t seen = 0;
+    open_pair(KIND_TLS);
+    ck_assert_int_eq(SSL_key_update(peer_tls, SSL_KEY_UPDATE_REQUESTED), 1);
+    peer_write_pattern(0, 3000);
+    run_until_got(3000);
+    assert_got_pattern(&user, 3000);
+    queue_pattern(0, 3000); /* behind the answer */
+    loop_support_turns(loop, 3);
+    peer_read_pattern(&seen);
+    ck_assert_uint_eq(seen, 3000);
+}
+END_TEST
+
+START_TEST(the_end_is_told_in_tls_before_it_is_in_tcp)
+{
+    uint8_t byte;
+    open_pair(KIND_TLS);
+    SSL_clear_options(peer_tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    conn_write(user.conn, "x", 1);
+    user.conn = conn_close(user.conn, 10000);
+    loop_support_turns(loop, 3);
+    ck_assert_int_eq(SSL_read(peer_tls, &byte, 1), 1);
+    ck_assert_int_eq(SSL_get_error(peer_tls, SSL_read(peer_tls, &byte, 1)), SSL_ERROR_ZERO_RETURN);
+    ck_assert_int_eq(recv(peer, &byte, 1, 0), 0);
+}
+END_TEST
+
+START_TEST(a_record_that_was_changed_on_its_way_ends_the_conn)
+{
+    const uint8_t record[] = {23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+    open_pair(KIND_TLS);
+    peer_write_pattern(0, 100);
+    socket_support_write(peer, record, sizeof(record));
+    run_until_end();
+    assert_got_pattern(&user, 100);
+    ck_assert_int_eq(user.why, CONN_END_ERROR);
+    ck_assert_str_eq(user.text, "TLS: decryption failed or bad record mac");
+}
+END_TEST
+
+START_TEST(what_is_no_tls_ends_the_conn_and_is_not_answered)
+{
+    int fds[2];
+    uint8_t bytes[16];
+    struct conn_parcel parcel = {.peer.text = "test"};
+    socket_support_pair(SOCKET_TCP, fds);
+    peer = fds[1];
+    parcel.fd = fds[0];
+    ck_assert_int_eq(conn_tls_push_server(&parcel.layer, parcel.fd, tls), 0);
+    ck_assert_int_eq(conn_attach(loop, &parcel, &cbs, &user, &user.conn), 0);
+    socket_support_write(peer, "\x10\x0c\0\4MQTT\4\2\0\0\0\0", 14);
+    run_until_end();
+    ck_assert_str_eq(user.text, "TLS: wrong version number");
+    user.conn = conn_close(user.conn, 10000);
+    loop_support_turns(loop, 3);
+    ck_assert_int_eq(socket_support_read(peer, bytes, sizeof(bytes)), 0);
+}
+END_TEST
+
 /* --- Detach and attach */
 
 struct traveller {
@@ -1175,6 +1238,10 @@ static Suite *conn_suite(void)
     ADD_KINDS(closing_with_time_ends_when_the_time_is_over);
     tcase_add_test(tc, closing_with_time_ends_when_the_peer_resets);
     ADD_KINDS(closing_at_once_drops_what_is_queued);
+    tcase_add_test(tc, a_key_update_passes_in_both_directions);
+    tcase_add_test(tc, the_end_is_told_in_tls_before_it_is_in_tcp);
+    tcase_add_test(tc, a_record_that_was_changed_on_its_way_ends_the_conn);
+    tcase_add_test(tc, what_is_no_tls_ends_the_conn_and_is_not_answered);
     ADD_KINDS(a_conn_moves_to_another_thread_with_all_its_bytes);
     tcase_add_loop_test(tc, a_parcel_with_unread_bytes_and_its_end_is_offered, 0, TEST_COUNT(plain_kinds));
     tcase_add_loop_test(tc, a_user_that_pauses_before_the_end_of_a_parcel_hears_of_it_later, 0,
