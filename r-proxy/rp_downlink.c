@@ -49,11 +49,15 @@ static int rp_downlink_connack(struct rp_session *s, const struct mqtt_packet *c
     struct rp_client *c = s->client;
     struct mqtt_packet p = *connack;
     uint32_t limit = rp_downlink_packet_limit(s);
-    uint8_t *scratch = malloc(p.properties.wire.len + 8);
+    const uint16_t aliases = (uint16_t)s->worker->options->topic_alias_maximum;
+    const size_t room = p.properties.wire.len + 8;
+    uint8_t *scratch = malloc(2 * room);
     if (!scratch)
         return err_set(-ENOMEM, "CONNACK: out of memory");
     if (limit != 0)
         mqtt_lower_packet_size(&p, limit, scratch);
+    if (aliases != 0)
+        mqtt_lower_topic_aliases(&p, aliases, scratch + room);
     mqtt_server_rules_sent(&c->rules, &p);
     int r = mqtt_io_send(c->io, &p, NULL);
     if (r == 0 && p.reason_code == 0) {

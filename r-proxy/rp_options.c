@@ -142,6 +142,13 @@ static const struct config_row rp_limit_rows[] = {
      .default_text = "0",
      .max = MQTT_PACKET_MAX,
      .help = "largest MQTT packet accepted from a client; 0 = what the broker says"},
+    {.name = "topic-alias-maximum",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, topic_alias_maximum),
+     .default_text = "0",
+     .max = UINT16_MAX,
+     .help = "so many topic aliases may a client of MQTT 5 use, where the broker allows more; a higher one ends it "
+             "(0x94); 0 = what the broker says"},
     {.name = "max-message-rate",
      .kind = CONFIG_INT,
      CONFIG_FIELD(struct rp_options, max_message_rate),

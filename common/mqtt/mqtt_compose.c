@@ -57,6 +57,21 @@ void mqtt_reply_drop_text(struct mqtt_reply *reply)
     reply->packet.properties.wire = (struct mqtt_bytes){0};
 }
 
+static void mqtt_set_properties(struct mqtt_packet *packet, const uint8_t *bytes, const uint8_t *end)
+{
+    packet->properties.wire = (struct mqtt_bytes){.ptr = bytes, .len = (uint32_t)(end - bytes)};
+}
+
+bool mqtt_lower_topic_aliases(struct mqtt_packet *connack, uint16_t limit, uint8_t *scratch)
+{
+    const struct mqtt_properties *list = &connack->properties;
+    if (connack->version != MQTT_V5 || mqtt_property_number(list, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 0) <= limit)
+        return false;
+    uint8_t *end = mqtt_property_copy_without(scratch, list, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM);
+    mqtt_set_properties(connack, scratch, mqtt_property_put_u16(end, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, limit));
+    return true;
+}
+
 bool mqtt_lower_packet_size(struct mqtt_packet *packet, uint32_t limit, uint8_t *scratch)
 {
     if (packet->version != MQTT_V5)
@@ -66,6 +81,6 @@ bool mqtt_lower_packet_size(struct mqtt_packet *packet, uint32_t limit, uint8_t 
         return false;
     const uint8_t *end =
         mqtt_property_copy_with_u32(scratch, &packet->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, limit);
-    packet->properties.wire = (struct mqtt_bytes){.ptr = scratch, .len = (uint32_t)(end - scratch)};
+    mqtt_set_properties(packet, scratch, end);
     return true;
 }

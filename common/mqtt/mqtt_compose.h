@@ -34,5 +34,8 @@ void mqtt_reply_drop_text(struct mqtt_reply *reply);
  * now its properties lie in SCRATCH, which has room for packet->properties.wire.len + 5 bytes. False: nothing had to
  * change. */
 bool mqtt_lower_packet_size(struct mqtt_packet *packet, uint32_t limit, uint8_t *scratch);
+/* CONNACK, of v5, shall not offer more topic aliases than LIMIT. Results as above; SCRATCH, another than the one that
+ * its properties lie in, has room for their length. */
+bool mqtt_lower_topic_aliases(struct mqtt_packet *connack, uint16_t limit, uint8_t *scratch);
 
 #endif

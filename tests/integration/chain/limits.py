@@ -130,3 +130,25 @@ def keep_alive_does_not_run_while_a_client_is_held_back(t):
     r_proxy.wait_log('not read for [23]')
     c.fence()
     assert r_proxy.metric('rproxy_clients_timed_out_total') == 0
+
+
+@chain_test(V5)
+def topic_aliases_are_lowered_and_held_to(t):
+    """Mosquitto offers 10: --topic-alias-maximum 3 says 3 in CONNACK, alias 3 passes and alias 4 ends the client with 0x94. 20 does
+    not raise it."""
+    r_proxy = started(t, '--topic-alias-maximum', '3')
+    c = t.client('c')
+    c.send(wire.connect(V5, c.client_id))
+    c.expect('CONNACK', topic_alias_maximum=3)
+    c.subscribe((t.topic('#'), 0))
+    c.send(wire.publish(V5, t.topic('a'), b'x', properties=[('topic_alias', 3)]))
+    c.expect('PUBLISH')
+    c.send(wire.publish(V5, t.topic('a'), b'x', properties=[('topic_alias', 4)]))
+    c.expect('DISCONNECT', code=0x94)
+    c.expect_closed()
+    assert r_proxy.metric('rproxy_protocol_errors_total') == 1
+    r_proxy.wait_log('client=.* closed: .*[Aa]lias')
+    started(t, '--topic-alias-maximum', '20')
+    c = t.client('d')
+    c.send(wire.connect(V5, c.client_id))
+    c.expect('CONNACK', topic_alias_maximum=10)

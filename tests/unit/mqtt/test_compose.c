@@ -85,6 +85,23 @@ START_TEST(packet_size_is_lowered_never_raised)
 }
 END_TEST
 
+START_TEST(topic_aliases_are_lowered_never_raised)
+{
+    uint8_t wire[16], *scratch = malloc(6);
+    uint8_t *end = mqtt_property_put_u16(wire, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 10);
+    end = mqtt_property_put_u16(end, MQTT_PROPERTY_RECEIVE_MAXIMUM, 7);
+    struct mqtt_packet p = {.type = MQTT_CONNACK, .version = MQTT_V5};
+    ck_assert(!mqtt_lower_topic_aliases(&p, 3, scratch)); /* none are offered */
+    p.properties.wire = (struct mqtt_bytes){wire, (uint32_t)(end - wire)};
+    ck_assert(!mqtt_lower_topic_aliases(&p, 10, scratch));
+    ck_assert(mqtt_lower_topic_aliases(&p, 3, scratch));
+    ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 0), 3);
+    ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_RECEIVE_MAXIMUM, 0), 7);
+    ck_assert_uint_eq(p.properties.wire.len, 6);
+    free(scratch);
+}
+END_TEST
+
 static struct mqtt_packet packet(enum mqtt_type type, uint16_t id, uint8_t qos)
 {
     struct mqtt_packet p = {.type = (uint8_t)type, .version = MQTT_V311, .packet_id = id};
@@ -133,6 +150,7 @@ static Suite *mqtt_compose_suite(void)
     tcase_add_test(t, a_long_text_is_cut_between_characters);
     tcase_add_test(t, acks_are_legal_in_every_version);
     tcase_add_test(t, packet_size_is_lowered_never_raised);
+    tcase_add_test(t, topic_aliases_are_lowered_never_raised);
     tcase_add_test(t, a_session_is_done_when_every_exchange_both_ways_is);
     tcase_add_test(t, qos_0_begins_no_exchange);
     return s;
