@@ -106,7 +106,8 @@ static void check_address(const union conn_address *got, const char *expected)
 static void check_text(struct proxy_text got, const char *expected)
 {
     ck_assert_uint_eq(got.len, expected ? strlen(expected) : 0);
-    ck_assert(got.len == 0 || memcmp(got.ptr, expected, got.len) == 0);
+    if (expected)
+        ck_assert_mem_eq(got.ptr, expected, got.len);
 }
 
 static void check_header(const struct proxy_header *h, const struct sample *s)
