@@ -3,10 +3,12 @@
 import os
 import re
 import socket
+import ssl
 import time
 
 from lib import wire
 from lib.case import Skip, chain_test
+from lib.certs import Certs
 from lib.peer import PATIENCE, connect_to
 from lib.programs import Haproxy, free_port
 from lib.wire import V311, V5
@@ -250,4 +252,31 @@ def over_the_relay_service_the_client_has_no_address(t):
     c.send(wire.connect(V5, 'c'))
     assert broker.accept().take_line() == 'PROXY UNKNOWN\r\n'
     assert broker.take(1) == b'\x10'
+    broker.close()
+
+
+@chain_test(V5)
+def a_header_stands_in_front_of_tls(t):
+    """haproxy passes TLS through with send-proxy-v2: r-proxy reads the header, then TLS, and the broker hears the address, the
+    certificate and the client id of that client."""
+    certs = Certs(os.path.join(t.folder, 'certs'))
+    broker = HeaderServer(t)
+    s_proxy = t.s_proxy([broker.url], '--upstream-proxy-protocol', 'v2')
+    r_proxy = t.r_proxy(s_proxy.target, *TRUSTING, '--tls-cert', certs['server.pem'], '--tls-key', certs['server-key.pem'],
+                        '--tls-client-ca', certs['ca.pem'], listens=('mqtts://127.0.0.1:0',))
+    front = haproxy(t, r_proxy.address, server_options='send-proxy-v2')
+    context = ssl.create_default_context(cafile=certs['ca.pem'])
+    context.load_cert_chain(certs['client.pem'], certs['client-key.pem'])
+    plain = socket.create_connection(front.address, PATIENCE, source_address=(CLIENT_HOST, 0))
+    port = plain.getsockname()[1]
+    with context.wrap_socket(plain, server_hostname='localhost') as sock:
+        sock.sendall(wire.connect(V5, 'pump-3'))
+        broker.accept()
+        head = broker.take(16)
+        rest = broker.take(int.from_bytes(head[14:], 'big'))
+    assert rest[:4] == socket.inet_aton(CLIENT_HOST) and int.from_bytes(rest[8:10], 'big') == port, rest
+    said = values(rest[12:])
+    facts = values(said[0x20][5:])
+    assert said[0xE0] == b'pump-3' and said[0x20][:5] == b'\x07\0\0\0\0' and facts[0x21].startswith(b'TLSv1.'), said
+    assert facts[0x22], facts
     broker.close()

@@ -76,6 +76,33 @@ START_TEST(an_open_holds_the_session_id)
 }
 END_TEST
 
+START_TEST(an_open_tells_what_is_known_of_the_client)
+{
+    static const char hex[] = "0A 3C 08 02 10 01 2A 36 0A 10'0123456789abcdef' 22 0B'192.0.2.1:7' 2A 15"
+                              "0A 03'1.3' 12 02'AA' 1A 03's.x' 20 01 2A 03'cn1'";
+    const struct trunk_client client = {
+        .source = text("192.0.2.1:7"),
+        .tls_version = text("1.3"),
+        .tls_cipher = text("AA"),
+        .server_name = text("s.x"),
+        .common_name = text("cn1"),
+        .is_tls = true,
+        .has_certificate = true,
+    };
+    uint8_t bytes[2 * TRUNK_FRAME_OVERHEAD];
+    ck_assert_uint_le(TRUNK_FRAME_OVERHEAD + trunk_client_bytes(&client), sizeof(bytes));
+    assert_hex(bytes, trunk_frame_write_open(bytes, 2, 1, (const uint8_t *)session_id, &client), hex);
+    struct got got = read_hex(hex);
+    struct trunk_frame frame = only_frame(&got, "open");
+    ck_assert_int_eq(frame.kind, TRUNK_FRAME_OPEN);
+    assert_text(frame.open.client.source, "192.0.2.1:7");
+    assert_text(frame.open.client.common_name, "cn1");
+    ck_assert(frame.open.client.is_tls && frame.open.client.has_certificate);
+    ck_assert_int_ge(trunk_oracle_compare(got.bytes, got.n), 0);
+    free(got.bytes);
+}
+END_TEST
+
 static const struct {
     const char *hex;
     uint32_t reason;
@@ -463,6 +490,7 @@ static Suite *suite(void)
     TCase *t;
     Suite *s = test_suite("trunk_frame", &t);
     tcase_add_test(t, an_open_holds_the_session_id);
+    tcase_add_test(t, an_open_tells_what_is_known_of_the_client);
     tcase_add_loop_test(t, a_close_holds_reason_and_text, 0, TEST_COUNT(close_rows));
     tcase_add_loop_test(t, pieces_hold_their_data_and_the_first_total_and_family, 0, TEST_COUNT(piece_rows));
     tcase_add_test(t, a_credit_has_no_sequence_number);
