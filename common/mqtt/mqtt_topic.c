@@ -88,33 +88,9 @@ bool mqtt_topic_split_shared(struct mqtt_bytes shared, struct mqtt_bytes *ret_gr
     return true;
 }
 
-/* Length of the level at the front of TEXT. */
-static uint32_t level_len(struct mqtt_bytes text)
+static bool is_equal(struct mqtt_bytes a, struct mqtt_bytes b)
 {
-    const uint8_t *slash = text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
-    return slash ? (uint32_t)(slash - text.ptr) : text.len;
-}
-
-/* Go behind the level of LEN bytes at the front and its slash. False if it was the last. */
-static bool level_skip(struct mqtt_bytes *text, uint32_t len)
-{
-    if (len == text->len)
-        return false;
-    text->ptr += len + 1;
-    text->len -= len + 1;
-    return true;
-}
-
-static bool level_matches(struct mqtt_bytes filter, uint32_t filter_len, struct mqtt_bytes topic, uint32_t topic_len)
-{
-    if (filter_len == 1 && filter.ptr[0] == '+')
-        return true;
-    return filter_len == topic_len && (topic_len == 0 || memcmp(filter.ptr, topic.ptr, topic_len) == 0);
-}
-
-static bool is_hash(struct mqtt_bytes filter)
-{
-    return filter.len == 1 && filter.ptr[0] == '#';
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic)
@@ -122,17 +98,15 @@ bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic)
     bool starts_wild = filter.len > 0 && (filter.ptr[0] == '+' || filter.ptr[0] == '#');
     if (starts_wild && topic.len > 0 && topic.ptr[0] == '$')
         return false; /* MQTT-4.7.2-1 */
-    for (;;) {
-        if (is_hash(filter))
-            return true;
-        uint32_t filter_len = level_len(filter), topic_len = level_len(topic);
-        if (!level_matches(filter, filter_len, topic, topic_len))
+    struct mqtt_levels filter_left = mqtt_topic_levels(filter), topic_left = mqtt_topic_levels(topic);
+    struct mqtt_bytes wanted, level;
+    while (mqtt_topic_next_level(&filter_left, &wanted)) {
+        if (mqtt_topic_level_is(wanted, '#'))
+            return true; /* "a/#" matches "a" as well (section 4.7.1.2) */
+        if (!mqtt_topic_next_level(&topic_left, &level))
             return false;
-        bool filter_goes_on = level_skip(&filter, filter_len);
-        bool topic_goes_on = level_skip(&topic, topic_len);
-        if (!topic_goes_on)
-            return !filter_goes_on || is_hash(filter); /* "a/#" matches "a" as well (section 4.7.1.2) */
-        if (!filter_goes_on)
+        if (!mqtt_topic_level_is(wanted, '+') && !is_equal(wanted, level))
             return false;
     }
+    return topic_left.is_end;
 }

@@ -6,6 +6,7 @@
 #define MQTT_TOPIC_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "mqtt_packet.h"
 
@@ -29,5 +30,40 @@ bool mqtt_topic_split_shared(struct mqtt_bytes shared, struct mqtt_bytes *ret_gr
 /* Whether a valid FILTER (not shared: the inner one) matches a valid topic name, with the rule for topics that begin
  * with "$" (MQTT-4.7.2-1). */
 bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic);
+
+/* A name or filter level by level: what is left of it. "a/" has two levels, the second of them empty, so the end of the
+ * bytes is not yet the end. */
+struct mqtt_levels {
+    struct mqtt_bytes rest;
+    bool is_end;
+};
+
+static inline struct mqtt_levels mqtt_topic_levels(struct mqtt_bytes topic)
+{
+    return (struct mqtt_levels){.rest = topic};
+}
+
+/* The next level, false if there is none. LEFT->is_end says whether it was the last. */
+static inline bool mqtt_topic_next_level(struct mqtt_levels *left, struct mqtt_bytes *ret_level)
+{
+    if (left->is_end)
+        return false;
+    *ret_level = left->rest;
+    const uint8_t *slash = left->rest.len > 0 ? memchr(left->rest.ptr, '/', left->rest.len) : NULL;
+    if (!slash) {
+        left->is_end = true;
+        return true;
+    }
+    ret_level->len = (uint32_t)(slash - left->rest.ptr);
+    left->rest.ptr += ret_level->len + 1;
+    left->rest.len -= ret_level->len + 1;
+    return true;
+}
+
+/* Whether LEVEL is this one byte: '+' or '#'. */
+static inline bool mqtt_topic_level_is(struct mqtt_bytes level, char byte)
+{
+    return level.len == 1 && level.ptr[0] == (uint8_t)byte;
+}
 
 #endif
