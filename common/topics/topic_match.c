@@ -100,7 +100,7 @@ static uint64_t level_hash(struct search *s, size_t depth)
 {
     uint64_t *hashes = s->index->scratch.level_hashes;
     if (depth == s->n_hashed) {
-        struct mqtt_bytes level;
+        struct mqtt_bytes level = {0};
         mqtt_topic_next_level(&s->left, &level);
         hashes[depth] = topic_trie_level_hash(level);
         if (s->left.is_end)
