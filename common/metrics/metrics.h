@@ -60,6 +60,12 @@ static inline void metric_add(metric *m, int64_t n)
     atomic_store_explicit(m, atomic_load_explicit(m, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* Likewise; of a gauge. */
+static inline void metric_set(metric *m, int64_t value)
+{
+    atomic_store_explicit(m, value, memory_order_relaxed);
+}
+
 static inline int64_t metric_get(const metric *m)
 {
     return atomic_load_explicit(m, memory_order_relaxed);

@@ -157,8 +157,7 @@ typedef void store_done_fn(void *arg, int result);
 
 /* A batch of changes that become durable together or not at all. Begun, filled and committed in one turn of the loop;
  * several may be open at once. What goes wrong while it is filled (memory short, a key too long) comes with done(): the
- * filling functions need no answer. NULL only if memory is short; every function below takes that NULL, and
- * store_commit() answers it with -ENOMEM. */
+ * filling functions need no answer. (Memory for the batch itself is fatal when short, as it is for timers.) */
 struct store_batch *store_begin(struct store_client *c);
 /* KEY has this value from now on. Gives the ticket; 0 if it failed. */
 store_ticket store_put(struct store_batch *b, struct store_bytes key, const struct store_value *value);
