@@ -16,6 +16,7 @@
 #include "mqtt_reason.h"
 #include "rp_downlink.h"
 #include "rp_identity.h"
+#include "rp_limits.h"
 #include "rp_pace.h"
 #include "rp_session.h"
 #include "rp_uplink.h"
@@ -62,7 +63,7 @@ static void rp_client_describe(const struct log_object *self, struct log_writer 
 void rp_client_account(struct rp_client *c)
 {
     struct conn *conn = mqtt_io_conn(c->io);
-    size_t bytes = conn_queued_bytes(conn) + conn_unread_bytes(conn);
+    size_t bytes = conn_queued_bytes(conn) + conn_unread_bytes(conn) + rp_limits_bytes(c->limits);
     if (c->session)
         bytes += rp_session_buffered_bytes(c->session);
     byte_budget_set(&c->budget, bytes);
@@ -109,16 +110,26 @@ static void rp_client_free(struct rp_client *c)
     list_del(&c->link);
     rp_ticket_return(&c->ticket);
     c->pace = rp_pace_free(c->pace);
+    c->limits = rp_limits_free(c->limits);
     free(c);
     rp_worker_client_gone(w);
 }
 
-void rp_client_close(struct rp_client *c, uint8_t reason, const char *text)
+/* Anybody can open connections: those that never come to CONNECT do not fill the log. */
+static void rp_client_log_close(const struct rp_client *c, const char *text)
 {
+    static struct log_limit limit = LOG_LIMIT(50, 10000);
     if (c->ticket.refusal)
         log_debug(&c->log, "closed: %s", text); /* rp_admission has said it, as often as is good */
+    else if (c->state == RP_CLIENT_WAIT_CONNECT)
+        log_rate_limited(&limit, LOG_LEVEL_INFO, &c->log, "closed: %s", text);
     else
         log_info(&c->log, "closed: %s", text);
+}
+
+void rp_client_close(struct rp_client *c, uint8_t reason, const char *text)
+{
+    rp_client_log_close(c, text);
     rp_client_say_farewell(c, reason, text);
     if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)
         conn_ws_set_going_away(mqtt_io_conn(c->io));
@@ -243,6 +254,7 @@ static void rp_client_start_keep_alive(struct rp_client *c, uint32_t keep_alive_
 static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt_packet *said)
 {
     struct mqtt_packet connect = *said;
+    struct mqtt_fault fault;
     const struct mqtt_connect *f = &connect.connect;
     c->id_len = (uint8_t)(f->client_id.len < sizeof c->id ? f->client_id.len : sizeof c->id);
     if (c->id_len > 0)
@@ -250,6 +262,10 @@ static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt
     rp_client_enter(c, RP_CLIENT_CONNECTING);
     c->keep_alive_s = f->keep_alive_s;
     mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect.properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
+    if (rp_limits_refuse_connect(c, &connect, &fault)) {
+        rp_client_close(c, fault.reason, fault.text);
+        return GATE_CLOSED;
+    }
     if (!rp_identity_apply(c, &connect.connect)) {
         rp_client_close(c, MQTT_REASON_NOT_AUTHORIZED, "its certificate has no name for a user (tls-identity)");
         return GATE_CLOSED;
@@ -295,7 +311,7 @@ static enum gate_answer rp_client_on_packet(struct mqtt_io *io, const struct mqt
         return c->ticket.refusal ? rp_client_refuse(c, packet) : rp_client_connect(c, packet);
     if (c->pace)
         rp_pace_count(c->pace, packet);
-    return rp_uplink_packet(c->session, packet);
+    return c->limits ? rp_limits_uplink(c->limits, packet) : rp_uplink_packet(c->session, packet);
 }
 
 static void rp_client_on_bad_packet(struct mqtt_io *io, uint8_t reason, const char *text, void *arg)
@@ -386,8 +402,19 @@ const struct byte_budget_calls rp_client_budget_calls = {
 
 /* --- The beginning */
 
+/* What is left of --connect-timeout, a PROXY header may have taken some of it. Another thread's clock may be a little
+ * ahead. */
+static uint64_t rp_client_connect_time(const struct rp_worker *w, uint64_t accepted_ms)
+{
+    const uint64_t now_ms = loop_now_ms(w->loop);
+    const uint64_t passed_ms = now_ms > accepted_ms ? now_ms - accepted_ms : 0;
+    const uint64_t timeout_ms = w->options->connect_timeout_ms;
+    return passed_ms < timeout_ms ? timeout_ms - passed_ms : 0;
+}
+
 void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival)
 {
+    const uint64_t connect_ms = rp_client_connect_time(w, arrival->parcel.accepted_ms);
     struct rp_client *c = calloc(1, sizeof *c);
     if (!c) {
         conn_parcel_close(&arrival->parcel);
@@ -411,13 +438,14 @@ void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival)
         .max_packet_bytes = w->options->max_packet_bytes,
         .input_limit = RP_INPUT_LIMIT,
     };
-    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || rp_pace_new(c, &c->pace) < 0) {
+    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || rp_pace_new(c, &c->pace) < 0 ||
+        rp_limits_new(c, &c->limits) < 0) {
         log_error(&c->log, "new connection: %s", err_text());
         rp_client_free(c);
         return;
     }
     conn_set_low_mark(mqtt_io_conn(c->io), RP_LOW_MARK);
-    loop_timer_start(&c->timer, w->options->connect_timeout_ms);
+    loop_timer_start(&c->timer, connect_ms);
     log_debug(&c->log, "accepted");
     if (w->is_draining)
         rp_client_drain(c);

@@ -26,6 +26,7 @@
 
 struct rp_listener_options;
 struct rp_arrival;
+struct rp_limits;
 struct rp_pace;
 struct rp_session;
 struct rp_worker;
@@ -38,10 +39,11 @@ enum rp_client_state {
 
 /* Reasons for which the client's socket is not read (mqtt_io_pause()). */
 enum {
-    RP_PAUSE_CREDIT = 1,  /* the lane takes no more */
-    RP_PAUSE_BUDGET = 2,  /* the process holds too many bytes */
-    RP_PAUSE_LEAVING = 4, /* it has sent DISCONNECT */
-    RP_PAUSE_PACE = 8,    /* it sends faster than it may */
+    RP_PAUSE_CREDIT = 1,    /* the lane takes no more */
+    RP_PAUSE_BUDGET = 2,    /* the process holds too many bytes */
+    RP_PAUSE_LEAVING = 4,   /* it has sent DISCONNECT */
+    RP_PAUSE_PACE = 8,      /* it sends faster than it may */
+    RP_PAUSE_INFLIGHT = 16, /* as many PUBACKs are due as receive-maximum allows */
 };
 
 enum { RP_CLIENT_ID_SHOWN = 32 };
@@ -56,7 +58,8 @@ struct rp_client {
     struct mqtt_server_rules rules;
     struct byte_budget_holder budget;
     struct rp_ticket ticket;
-    struct rp_pace *pace; /* NULL: as fast as it can */
+    struct rp_pace *pace;     /* NULL: as fast as it can */
+    struct rp_limits *limits; /* NULL: there are none behind CONNECT */
     struct log_object log;
     uint64_t number;        /* for people: counts up in the process */
     uint32_t keep_alive_ms; /* 1.5 times what was agreed; 0 = none */

@@ -15,6 +15,7 @@
 #include "mqtt_compose.h"
 #include "mqtt_reason.h"
 #include "rp_client.h"
+#include "rp_limits.h"
 #include "rp_session.h"
 #include "rp_worker.h"
 
@@ -49,15 +50,11 @@ static int rp_downlink_connack(struct rp_session *s, const struct mqtt_packet *c
     struct rp_client *c = s->client;
     struct mqtt_packet p = *connack;
     uint32_t limit = rp_downlink_packet_limit(s);
-    const uint16_t aliases = (uint16_t)s->worker->options->topic_alias_maximum;
-    const size_t room = p.properties.wire.len + 8;
-    uint8_t *scratch = malloc(2 * room);
+    const struct mqtt_grants most = rp_limits_grants(s->worker->options, limit);
+    uint8_t *scratch = malloc(p.properties.wire.len + MQTT_LOWER_GRANTS_ROOM);
     if (!scratch)
         return err_set(-ENOMEM, "CONNACK: out of memory");
-    if (limit != 0)
-        mqtt_lower_packet_size(&p, limit, scratch);
-    if (aliases != 0)
-        mqtt_lower_topic_aliases(&p, aliases, scratch + room);
+    mqtt_lower_grants(&p, &most, c->keep_alive_s, scratch);
     mqtt_server_rules_sent(&c->rules, &p);
     int r = mqtt_io_send(c->io, &p, NULL);
     if (r == 0 && p.reason_code == 0) {
@@ -78,7 +75,7 @@ static int rp_downlink_forward(struct rp_session *s, const struct mqtt_packet *p
     if (packet->type == MQTT_CONNACK)
         return rp_downlink_connack(s, packet);
     mqtt_server_rules_sent(&c->rules, packet);
-    return mqtt_io_send(c->io, packet, NULL);
+    return c->limits ? rp_limits_downlink(c->limits, packet) : mqtt_io_send(c->io, packet, NULL);
 }
 
 /* After a packet that ends the session the client is closed; true if that has happened. */

@@ -135,13 +135,45 @@ static const struct config_row rp_limit_rows[] = {
      CONFIG_FIELD(struct rp_options, connect_timeout_ms),
      .default_text = "10s",
      .min = 1,
-     .help = "how long a new connection may take to send its CONNECT"},
+     .help = "how long a new connection may take for all that comes first: PROXY header, TLS, WebSocket, CONNECT"},
     {.name = "max-packet-size",
      .kind = CONFIG_SIZE,
      CONFIG_FIELD(struct rp_options, max_packet_bytes),
      .default_text = "0",
      .max = MQTT_PACKET_MAX,
      .help = "largest MQTT packet accepted from a client; 0 = what the broker says"},
+    {.name = "receive-maximum",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, receive_maximum),
+     .default_text = "0",
+     .max = UINT16_MAX,
+     .help =
+         "so many PUBLISHes of QoS 1 and 2 may a client have unacknowledged, where the broker allows more: MQTT 5 is "
+         "told so, and closed (0x93) if it sends more; 3.x is not read while as many PUBACKs are due; 0 = what the "
+         "broker says"},
+    {.name = "max-subscriptions",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, max_subscriptions),
+     .default_text = "0",
+     .max = INT32_MAX,
+     .help = "so many different filters may a client have subscribed to on its connection; those beyond are refused in "
+             "SUBACK (0x97, 3.x: 0x80); 0 = no limit"},
+    {.name = "max-topic-levels",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct rp_options, max_topic_levels),
+     .default_text = "0",
+     .max = UINT16_MAX,
+     .help = "so many levels may a topic or filter have; more are refused (SUBACK 0x8F, PUBACK and CONNACK 0x90; 3.x: "
+             "SUBACK "
+             "0x80, else closed), QoS 0 is dropped; 0 = no limit"},
+    {.name = "max-keep-alive",
+     .kind = CONFIG_DURATION,
+     CONFIG_FIELD(struct rp_options, max_keep_alive_ms),
+     .default_text = "0",
+     .max = UINT16_MAX * 1000,
+     .help =
+         "the longest keep-alive time, in whole seconds: MQTT 5 is told to keep to it, 3.x that asks for more, or for "
+         "none, is refused (CONNACK 5); 0 = no limit"},
     {.name = "topic-alias-maximum",
      .kind = CONFIG_INT,
      CONFIG_FIELD(struct rp_options, topic_alias_maximum),

@@ -38,8 +38,12 @@ struct rp_options {
     int64_t max_connections_per_address;
     int64_t connect_rate; /* per second */
     uint64_t connect_timeout_ms;
-    int64_t topic_alias_maximum; /* 0 = what the broker says */
-    int64_t max_message_rate;    /* of a client, per second; 0 = no limit, likewise below */
+    int64_t receive_maximum; /* 0 = what the broker says, likewise below */
+    int64_t topic_alias_maximum;
+    int64_t max_subscriptions; /* of a client; 0 = no limit, likewise below */
+    int64_t max_topic_levels;
+    uint64_t max_keep_alive_ms;
+    int64_t max_message_rate; /* of a client, per second; 0 = no limit, likewise below */
     uint64_t max_byte_rate;
     uint64_t max_packet_bytes; /* 0 = what the broker says */
 };

@@ -36,6 +36,11 @@ struct rproxy;
     X(clients_timed_out, COUNTER, "clients silent for 1.5 times their keep-alive time")                \
     X(clients_shed, COUNTER, "clients closed because of max-buffered-bytes")                           \
     X(clients_paced, COUNTER, "pauses because of max-message-rate or max-byte-rate")                   \
+    X(clients_held, COUNTER, "pauses of 3.x clients because of receive-maximum")                       \
+    X(clients_over_receive_maximum, COUNTER, "clients of 5.0 closed because of receive-maximum")       \
+    X(keep_alives_over_limit, COUNTER, "clients of 3.x refused because of max-keep-alive")             \
+    X(subscriptions_over_limit, COUNTER, "filters refused because of max-subscriptions")               \
+    X(topics_over_limit, COUNTER, "topics and filters refused because of max-topic-levels")            \
     X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                 \
     X(websockets_refused, COUNTER, "requests for WebSocket answered with an error")                    \
     X(websockets_broken, COUNTER, "clients closed because of a WebSocket frame against the rules")     \

@@ -1,5 +1,5 @@
 /* The few packets that a proxy makes or changes itself: refusals, farewells, acknowledgements of what it had to drop,
- * and a lower Maximum Packet Size.
+ * and a CONNACK that grants less.
  *
  * The packet points into the struct that holds it, so that struct stays where it is until the packet has been encoded.
  */
@@ -34,8 +34,20 @@ void mqtt_reply_drop_text(struct mqtt_reply *reply);
  * now its properties lie in SCRATCH, which has room for packet->properties.wire.len + 5 bytes. False: nothing had to
  * change. */
 bool mqtt_lower_packet_size(struct mqtt_packet *packet, uint32_t limit, uint8_t *scratch);
-/* CONNACK, of v5, shall not offer more topic aliases than LIMIT. Results as above; SCRATCH, another than the one that
- * its properties lie in, has room for their length. */
-bool mqtt_lower_topic_aliases(struct mqtt_packet *connack, uint16_t limit, uint8_t *scratch);
+
+/* The most that a client shall be granted; 0 = what the server says. */
+struct mqtt_grants {
+    uint32_t packet_bytes; /* Maximum Packet Size */
+    uint16_t receive_maximum;
+    uint16_t topic_aliases;
+    uint16_t keep_alive_s; /* no keep-alive is more than any */
+};
+
+enum { MQTT_LOWER_GRANTS_ROOM = 5 + 3 + 3 + 3 };
+/* CONNACK, of v5, shall grant no more than MOST says. KEEP_ALIVE_S is what CONNECT has asked for. True: it did, and now
+ * its properties lie in SCRATCH, which has room for MQTT_LOWER_GRANTS_ROOM bytes more than they have. False: nothing
+ * had to change. */
+bool mqtt_lower_grants(struct mqtt_packet *connack, const struct mqtt_grants *most, uint16_t keep_alive_s,
+                       uint8_t *scratch);
 
 #endif

@@ -30,6 +30,18 @@ static bool counts_as_publish(enum mqtt_inflight_state state)
     return state >= MQTT_INFLIGHT_PUBLISH_1 && state <= MQTT_INFLIGHT_PUBREL;
 }
 
+static void count_in(struct mqtt_inflight *f, enum mqtt_inflight_state state)
+{
+    f->publish_count += counts_as_publish(state);
+    f->qos_1_count += state == MQTT_INFLIGHT_PUBLISH_1;
+}
+
+static void count_out(struct mqtt_inflight *f, enum mqtt_inflight_state state)
+{
+    f->publish_count -= counts_as_publish(state);
+    f->qos_1_count -= state == MQTT_INFLIGHT_PUBLISH_1;
+}
+
 static uint32_t *table_of(struct mqtt_inflight *f)
 {
     return f->slots ? f->slots : f->inline_slots;
@@ -96,7 +108,7 @@ int mqtt_inflight_add(struct mqtt_inflight *f, uint16_t id, enum mqtt_inflight_s
         return -ENOMEM;
     put_entry(f, entry_make(id, state));
     f->count++;
-    f->publish_count += counts_as_publish(state);
+    count_in(f, state);
     return 0;
 }
 
@@ -114,8 +126,8 @@ int mqtt_inflight_advance(struct mqtt_inflight *f, uint16_t id, enum mqtt_inflig
     if (i == NOT_FOUND)
         return MQTT_INFLIGHT_UNKNOWN;
     uint32_t *slot = &table_of(f)[i];
-    f->publish_count += counts_as_publish(state);
-    f->publish_count -= counts_as_publish(entry_state(*slot));
+    count_in(f, state);
+    count_out(f, entry_state(*slot));
     *slot = entry_make(id, state);
     return 0;
 }
@@ -139,7 +151,7 @@ int mqtt_inflight_remove(struct mqtt_inflight *f, uint16_t id)
     uint32_t i = find_slot(f, id);
     if (i == NOT_FOUND)
         return MQTT_INFLIGHT_UNKNOWN;
-    f->publish_count -= counts_as_publish(entry_state(table_of(f)[i]));
+    count_out(f, entry_state(table_of(f)[i]));
     f->count--;
     if (f->count == 0)
         mqtt_inflight_clear(f); /* empty sets hold no memory: most connections are idle most of the time */
@@ -169,7 +181,8 @@ static int open_exchange(struct mqtt_inflight *f, uint16_t id, enum mqtt_infligh
     if (present == MQTT_INFLIGHT_NONE)
         return mqtt_inflight_add(f, id, state);
     bool is_repeat = present == state || (state == MQTT_INFLIGHT_PUBLISH_2 && present == MQTT_INFLIGHT_PUBREC) ||
-                     (state == MQTT_INFLIGHT_PUBLISH_2 && present == MQTT_INFLIGHT_PUBREL);
+                     (state == MQTT_INFLIGHT_PUBLISH_2 && present == MQTT_INFLIGHT_PUBREL) ||
+                     (state == MQTT_INFLIGHT_PUBLISH_2 && present == MQTT_INFLIGHT_PUBREL_ALONE);
     return is_repeat ? 0 : MQTT_INFLIGHT_IN_USE;
 }
 
@@ -177,9 +190,11 @@ static int pubrel_sent(struct mqtt_inflight *f, uint16_t id)
 {
     switch (mqtt_inflight_find(f, id)) {
     case MQTT_INFLIGHT_NONE: {
-        int r = mqtt_inflight_add(f, id, MQTT_INFLIGHT_PUBREL);
+        int r = mqtt_inflight_add(f, id, MQTT_INFLIGHT_PUBREL_ALONE);
         return r < 0 ? r : MQTT_INFLIGHT_UNKNOWN;
     }
+    case MQTT_INFLIGHT_PUBREL_ALONE:
+        return 0;
     case MQTT_INFLIGHT_PUBLISH_2:
     case MQTT_INFLIGHT_PUBREC:
     case MQTT_INFLIGHT_PUBREL:
@@ -215,6 +230,12 @@ static int end_exchange(struct mqtt_inflight *f, uint16_t id, enum mqtt_inflight
     return mqtt_inflight_remove(f, id);
 }
 
+static int pubcomp_passed(struct mqtt_inflight *f, uint16_t id)
+{
+    int r = end_exchange(f, id, MQTT_INFLIGHT_PUBREL);
+    return r == MQTT_INFLIGHT_UNKNOWN ? end_exchange(f, id, MQTT_INFLIGHT_PUBREL_ALONE) : r;
+}
+
 static int pubrec_passed(struct mqtt_inflight *f, const struct mqtt_packet *p)
 {
     if (p->reason_code >= MQTT_REASON_UNSPECIFIED)
@@ -224,6 +245,7 @@ static int pubrec_passed(struct mqtt_inflight *f, const struct mqtt_packet *p)
         return mqtt_inflight_advance(f, p->packet_id, MQTT_INFLIGHT_PUBREC);
     case MQTT_INFLIGHT_PUBREC: /* the answer to a repeat */
     case MQTT_INFLIGHT_PUBREL:
+    case MQTT_INFLIGHT_PUBREL_ALONE:
         return 0;
     default:
         return MQTT_INFLIGHT_UNKNOWN;
@@ -238,7 +260,7 @@ int mqtt_inflight_answered(struct mqtt_inflight *f, const struct mqtt_packet *p)
     case MQTT_PUBREC:
         return pubrec_passed(f, p);
     case MQTT_PUBCOMP:
-        return end_exchange(f, p->packet_id, MQTT_INFLIGHT_PUBREL);
+        return pubcomp_passed(f, p->packet_id);
     case MQTT_SUBACK:
         return end_exchange(f, p->packet_id, MQTT_INFLIGHT_SUBSCRIBE);
     case MQTT_UNSUBACK:

@@ -23,6 +23,9 @@ enum mqtt_inflight_state {
     MQTT_INFLIGHT_PUBREL,    /* QoS 2: PUBREL sent, PUBCOMP is due */
     MQTT_INFLIGHT_SUBSCRIBE,
     MQTT_INFLIGHT_UNSUBSCRIBE,
+    MQTT_INFLIGHT_PUBREL_ALONE, /* PUBREL of an exchange that began on an earlier connection, PUBCOMP is due: the quota
+                                 * of Receive Maximum is new with each connection, and it has taken nothing from this
+                                 * one */
 };
 
 enum {
@@ -37,6 +40,7 @@ struct mqtt_inflight {
     uint32_t n_slots;       /* of slots; a power of two */
     uint32_t count;         /* exchanges open */
     uint32_t publish_count; /* of these, PUBLISHes that count against Receive Maximum (section 4.9) */
+    uint32_t qos_1_count;   /* of these, PUBLISHes of QoS 1 */
     uint32_t inline_slots[MQTT_INFLIGHT_INLINE]; /* the table while it is small */
 };
 
@@ -62,6 +66,12 @@ static inline uint32_t mqtt_inflight_count(const struct mqtt_inflight *f)
 static inline uint32_t mqtt_inflight_publish_count(const struct mqtt_inflight *f)
 {
     return f->publish_count;
+}
+
+/* PUBLISHes of QoS 1 without their PUBACK. */
+static inline uint32_t mqtt_inflight_qos_1_count(const struct mqtt_inflight *f)
+{
+    return f->qos_1_count;
 }
 
 /* Walk the set, in no order: *POS starts at 0. False at the end. No add or remove while walking. */

@@ -93,6 +93,16 @@ static bool is_equal(struct mqtt_bytes a, struct mqtt_bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+bool mqtt_topic_is_deeper(struct mqtt_bytes topic, uint32_t max)
+{
+    struct mqtt_bytes group, filter, level;
+    struct mqtt_levels left = mqtt_topic_levels(mqtt_topic_split_shared(topic, &group, &filter) ? filter : topic);
+    uint32_t levels = 0;
+    while (levels <= max && mqtt_topic_next_level(&left, &level))
+        levels++;
+    return levels > max;
+}
+
 bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic)
 {
     bool starts_wild = filter.len > 0 && (filter.ptr[0] == '+' || filter.ptr[0] == '#');

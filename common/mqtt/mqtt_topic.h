@@ -27,6 +27,10 @@ bool mqtt_topic_is_shared(struct mqtt_bytes filter);
  * filter behind it, or a filter that is not valid. */
 bool mqtt_topic_split_shared(struct mqtt_bytes shared, struct mqtt_bytes *ret_group, struct mqtt_bytes *ret_filter);
 
+/* Whether TOPIC, a name or a filter, has more than MAX levels: "a/b" has two, "/" too. Of a shared subscription the
+ * filter behind the group counts. Looks no further than it has to. */
+bool mqtt_topic_is_deeper(struct mqtt_bytes topic, uint32_t max);
+
 /* Whether a valid FILTER (not shared: the inner one) matches a valid topic name, with the rule for topics that begin
  * with "$" (MQTT-4.7.2-1). */
 bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic);

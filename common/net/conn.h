@@ -73,6 +73,7 @@ struct conn_parcel {
     struct conn_layer *layer; /* on top of the socket, open or not yet; NULL = none; owned */
     struct buf *unread;       /* bytes received and not used; NULL = none; owned */
     struct buf *unsent;       /* bytes queued and not written; NULL = none; owned */
+    uint64_t accepted_ms;     /* loop_now_ms() of whoever accepted it, before any handshake; 0: nobody did */
     bool peer_has_closed;     /* EOF was seen behind the unread bytes */
 };
 

@@ -139,7 +139,7 @@ static void listener_pass_on(struct listener *l, struct conn_parcel *parcel)
 
 static void listener_hand_over(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
-    struct conn_parcel parcel = {.fd = fd};
+    struct conn_parcel parcel = {.fd = fd, .accepted_ms = loop_now_ms(l->loop)};
     address_fill_peer(fd, (const struct sockaddr *)from, &parcel.peer);
     if (l->proxies && cidr_list_matches(l->proxies, &parcel.peer.address))
         proxy_wait_start(&l->waits, &parcel);

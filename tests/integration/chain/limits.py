@@ -1,13 +1,17 @@
 """Limits of r-proxy: who is one too many hears why, is counted, and hurts nobody."""
 
+import os
 import re
+import select
 import socket
+import ssl
 import time
 
-from lib import wire
+from lib import websocket, wire
 from lib.case import chain_test
-from lib.peer import PATIENCE
-from lib.wire import V31, V311, V5
+from lib.certs import Certs
+from lib.peer import PATIENCE, connect_to
+from lib.wire import V31, V311, V5, Will
 
 
 def started(t, *options):
@@ -152,3 +156,363 @@ def topic_aliases_are_lowered_and_held_to(t):
     c = t.client('d')
     c.send(wire.connect(V5, c.client_id))
     c.expect('CONNACK', topic_alias_maximum=10)
+
+
+def scripted(t, *options):
+    """A client and the broker's end of its connection, which the test plays."""
+    broker = t.scripted()
+    r_proxy = t.r_proxy(t.s_proxy([f'mqtt://127.0.0.1:{broker.port}']).target, *options)
+    c = t.client('c')
+    c.send(wire.connect(t.version, c.client_id))
+    upstream = t.serve(broker)
+    c.connack = c.expect('CONNACK', code=0)
+    return r_proxy, c, upstream
+
+
+@chain_test(V5, relay=True)
+def more_unacknowledged_than_the_receive_maximum_is_the_end(t):
+    """--receive-maximum 3: CONNACK says 3, also of a broker that says nothing; of four QoS 1 and 2 messages three reach the
+    broker and the client hears 0x93. What is acknowledged makes room, and repeats take none."""
+    r_proxy, c, upstream = scripted(t, '--receive-maximum', '3')
+    assert c.connack.prop('receive_maximum') == 3, c.connack
+    for packet_id, qos in ((1, 1), (2, 2), (3, 1)):
+        c.send(wire.publish(V5, t.topic(), b'', qos, packet_id))
+        upstream.expect('PUBLISH', packet_id=packet_id)
+    upstream.send(wire.ack(V5, 'PUBREC', 2), wire.ack(V5, 'PUBACK', 1))
+    c.expect('PUBREC', packet_id=2)
+    c.expect('PUBACK', packet_id=1)
+    c.send(wire.publish(V5, t.topic(), b'', 1, 4), wire.publish(V5, t.topic(), b'', 1, 4, dup=True))
+    upstream.expect('PUBLISH', packet_id=4, dup=0)
+    upstream.expect('PUBLISH', packet_id=4, dup=1)
+    c.send(wire.publish(V5, t.topic(), b'', 1, 5))
+    c.expect('DISCONNECT', code=0x93)
+    c.expect_closed()
+    upstream.expect_closed()
+    assert r_proxy.metric('rproxy_clients_over_receive_maximum_total') == 1
+    r_proxy.wait_log('client=.* closed: .*receive-maximum')
+
+
+@chain_test(V5)
+def releases_of_an_earlier_connection_take_nothing_from_the_receive_maximum(t):
+    """A client that comes back releases what it published before; its quota is whole all the same."""
+    _, c, upstream = scripted(t, '--receive-maximum', '2')
+    c.send(*(wire.ack(V5, 'PUBREL', packet_id) for packet_id in (11, 12, 13)))
+    c.send(*(wire.publish(V5, t.topic(), b'', 1, packet_id) for packet_id in (1, 2)))
+    for packet_id in (11, 12, 13):
+        upstream.expect('PUBREL', packet_id=packet_id)
+    for packet_id in (1, 2):
+        upstream.expect('PUBLISH', packet_id=packet_id)
+    upstream.send(*(wire.ack(V5, 'PUBCOMP', packet_id) for packet_id in (11, 12, 13)))
+    for packet_id in (11, 12, 13):
+        c.expect('PUBCOMP', packet_id=packet_id)
+
+
+@chain_test(V5)
+def the_receive_maximum_is_never_raised(t):
+    """Mosquitto offers 20: that stays so with --receive-maximum 30."""
+    started(t, '--receive-maximum', '30')
+    assert t.connected('c').connack.prop('receive_maximum') == 20
+
+
+@chain_test(V311, relay=True)
+def an_old_client_is_not_read_while_its_acknowledgements_are_due(t):
+    """--receive-maximum 2 knows no word in 3.x: the third QoS 1 message waits for a PUBACK. QoS 2 does not wait: its PUBREL would
+    too."""
+    r_proxy, c, upstream = scripted(t, '--receive-maximum', '2')
+    c.send(*(wire.publish(V311, t.topic(), b'', 2, packet_id) for packet_id in (11, 12, 13)))
+    for packet_id in (11, 12, 13):
+        upstream.expect('PUBLISH', packet_id=packet_id)
+    c.send(*(wire.publish(V311, t.topic(), b'', 1, packet_id) for packet_id in range(1, 6)))
+    for packet_id in (1, 2):
+        upstream.expect('PUBLISH', packet_id=packet_id)
+    r_proxy.wait_metric('rproxy_clients_held_total', 1)
+    assert r_proxy.metric('rproxy_packets_up_total') == 5
+    for packet_id in (1, 2, 3):
+        upstream.send(wire.ack(V311, 'PUBACK', packet_id))
+        c.expect('PUBACK', packet_id=packet_id)
+        upstream.expect('PUBLISH', packet_id=packet_id + 2)
+    c.send(wire.disconnect(V311))
+    upstream.send(*(wire.ack(V311, 'PUBACK', packet_id) for packet_id in (4, 5)))
+    upstream.expect('DISCONNECT')
+
+
+@chain_test(V31, V311, V5, relay=True)
+def filters_beyond_the_limit_are_refused_in_their_places(t):
+    """--max-subscriptions 3: the fourth different filter hears 0x97 (3.x: 0x80) and the others their own codes; a filter that is
+    there already may be had again, and UNSUBSCRIBE makes room. What is refused is not delivered."""
+    r_proxy = started(t, '--max-subscriptions', '3')
+    full = 0x97 if t.version == V5 else 0x80
+    a, b, x, y = (t.topic(name) for name in 'abxy')
+    c = t.connected('c')
+    c.subscribe((a, 0), (b, 1))
+    c.subscribe((x, 1), (a, 2), (y, 0), (b, 0), codes=[1, 2, full, 0])
+    c.subscribe((y, 0), (t.topic('z'), 1), codes=[full, full])
+    r_proxy.wait_log('SUBSCRIBE: . filters refused because of max-subscriptions')
+    assert r_proxy.metric('rproxy_subscriptions_over_limit_total') == 3
+    c.publish(y, b'not for c')
+    c.unsubscribe(t.topic('never'), a)
+    c.subscribe((y, 0))
+    other = t.connected('other')
+    other.publish(a, b'no more')
+    other.publish(y, b'now')
+    c.receive(y, 'now')
+    c.fence()
+
+
+@chain_test(V5)
+def a_filter_that_the_broker_refuses_is_not_counted(t):
+    """--max-subscriptions 1 with a broker that refuses: the next filter has the place."""
+    _, c, upstream = scripted(t, '--max-subscriptions', '1')
+    c.send(wire.subscribe(V5, 1, [('a', 0)]))
+    upstream.expect('SUBSCRIBE', filters=[('a', 0)])
+    upstream.send(wire.suback(V5, 1, [0x87], [('reason_string', 'not you')]))
+    c.expect('SUBACK', codes=[0x87], reason_string='not you')
+    c.send(wire.subscribe(V5, 2, [('b', 1), ('c', 2)], [('subscription_id', 5)]))
+    upstream.expect('SUBSCRIBE', filters=[('b', 1)], subscription_id=[5])
+    upstream.send(wire.suback(V5, 2, [1]))
+    c.expect('SUBACK', packet_id=2, codes=[1, 0x97])
+    c.send(wire.subscribe(V5, 3, [('b', 0), ('c', 0)]))
+    upstream.expect('SUBSCRIBE', filters=[('b', 0)])
+    upstream.send(wire.suback(V5, 3, [0, 0]))       # of a broker that cannot count
+    c.expect('DISCONNECT')
+    c.expect_closed()
+
+
+@chain_test(V31, V311, V5, relay=True)
+def filters_with_too_many_levels_are_refused(t):
+    """--max-topic-levels: SUBACK 0x8F (3.x: 0x80) in the right places; of a shared subscription the filter behind the group
+    counts."""
+    r_proxy = started(t, '--max-topic-levels', '4')
+    c = t.connected('c')
+    bad = 0x8F if t.version == V5 else 0x80
+    c.subscribe(('1/2/3/4', 0), ('1/2/3/4/5', 0), ('1/2/3/#', 1), ('/' * 65000, 1), codes=[0, bad, 1, bad])
+    c.subscribe(('////', 2), codes=[bad])
+    if t.version == V5:
+        c.subscribe(('$share/g/1/2/3/4', 0))
+    assert r_proxy.metric('rproxy_topics_over_limit_total') == 3
+    r_proxy.wait_log('SUBSCRIBE: .* 2 of max-topic-levels')
+    c.fence()
+
+
+@chain_test(V311, V5, relay=True)
+def topics_with_too_many_levels_are_refused(t):
+    """--max-topic-levels: QoS 0 is dropped, QoS 1 and 2 hear 0x90 and 5.0 goes on, 3.x is closed; nothing reaches the broker."""
+    r_proxy = started(t, '--max-topic-levels', '2')
+    watcher = t.connected('watcher')
+    watcher.subscribe(('#', 0))
+    c = t.connected('c')
+    c.send(wire.publish(t.version, '1/2/3', b'deep'), wire.publish(t.version, 'one/two', b'flat'))
+    watcher.receive('one/two', 'flat')
+    c.send(wire.publish(t.version, '1/2/3', b'deep', 1, 1))
+    if t.version == V5:
+        c.expect('PUBACK', packet_id=1, code=0x90)
+        c.send(wire.publish(V5, '1/2/3', b'deep', 2, 2), wire.publish(V5, '/' * 65000, b'deep', 2, 3))
+        c.expect('PUBREC', packet_id=2, code=0x90)
+        c.expect('PUBREC', packet_id=3, code=0x90)
+        c.publish('one/two', b'again', 2)
+    else:
+        c.expect_closed()
+        t.connected('d').publish('one/two', b'again', 2)
+    watcher.receive('one/two', 'again')
+    assert r_proxy.metric('rproxy_topics_over_limit_total') == (4 if t.version == V5 else 2)
+    r_proxy.wait_log('client=.* PUBLISH of QoS 0 refused: .*max-topic-levels')
+
+
+@chain_test(V5)
+def an_alias_of_a_topic_with_too_many_levels_is_the_end(t):
+    """Dropped, the alias would mean another topic to the broker than to the client."""
+    started(t, '--max-topic-levels', '2')
+    c = t.connected('c')
+    c.publish(t.topic(), b'', 0, properties=[('topic_alias', 1)])
+    c.send(wire.publish(V5, '1/2/3', b'', 0, properties=[('topic_alias', 1)]))
+    c.expect('DISCONNECT', code=0x90)
+    c.expect_closed()
+
+
+@chain_test(V311, V5)
+def a_will_with_too_many_levels_is_refused(t):
+    """--max-topic-levels: CONNACK 0x90; 3.x has no code for it and is closed."""
+    started(t, '--max-topic-levels', '2')
+    c = t.client('c')
+    c.send(wire.connect(t.version, c.client_id, will=Will('1/2/3')))
+    if t.version == V5:
+        c.expect('CONNACK', code=0x90)
+    c.expect_closed()
+    t.connected('d', will=Will('1/2')).fence()
+
+
+@chain_test(V5)
+def a_keep_alive_time_that_is_too_long_is_lowered(t):
+    """--max-keep-alive 1s: CONNACK says so to who asks for more and to who asks for none, and it is held to."""
+    r_proxy = started(t, '--max-keep-alive', '1s')
+    assert t.connected('short', keep_alive=1).connack.prop('server_keep_alive') is None
+    for keep_alive in (0, 60):
+        c = t.connected(f'c{keep_alive}', keep_alive=keep_alive)
+        assert c.connack.prop('server_keep_alive') == 1, c.connack
+    c.expect('DISCONNECT', code=0x8D)
+    c.expect_closed()
+    r_proxy.wait_metric('rproxy_clients_timed_out_total', 3)
+
+
+@chain_test(V31, V311)
+def an_old_client_with_too_long_a_keep_alive_time_is_refused(t):
+    """3.x cannot be told of another time: CONNACK 5 for more and for none."""
+    r_proxy = started(t, '--max-keep-alive', '90s')
+    for keep_alive in (0, 91):
+        c = t.client(f'c{keep_alive}')
+        c.send(wire.connect(t.version, c.client_id, keep_alive=keep_alive))
+        c.expect('CONNACK', code=5)
+        c.expect_closed()
+    assert r_proxy.metric('rproxy_keep_alives_over_limit_total') == 2
+    r_proxy.wait_log('client=.* closed: .*max-keep-alive')
+    t.connected('d', keep_alive=90).fence()
+
+
+# ---- TLS and WebSocket: what comes before CONNECT costs, and is limited as well
+
+
+ALL_DOORS = ('mqtt://127.0.0.1:0', 'mqtts://127.0.0.1:0', 'ws://127.0.0.1:0', 'wss://127.0.0.1:0')
+
+
+class Doors:
+    """A chain whose r-proxy listens in all four ways; .certs, .r_proxy and .address[SCHEME]."""
+
+    def __init__(self, t, *options):
+        self.t = t
+        self.certs = Certs(os.path.join(t.folder, 'certs'))
+        s_proxy = t.s_proxy([t.mosquitto().url])
+        self.r_proxy = t.r_proxy(s_proxy.target, '--tls-cert', self.certs['server.pem'], '--tls-key', self.certs['server-key.pem'],
+                                 *options, listens=ALL_DOORS)
+        self.address = dict(zip(('mqtt', 'mqtts', 'ws', 'wss'), self.r_proxy.listens))
+
+    def socket(self, scheme, source='127.0.0.1'):
+        """A TCP connection to that listener."""
+        return socket.create_connection(self.address[scheme], PATIENCE, source_address=(source, 0))
+
+    def knock(self, scheme, source='127.0.0.1'):
+        """A client that has TLS and WebSocket, or what ended it on the way there."""
+        sock = self.socket(scheme, source)
+        c = self.t.client(f'{scheme} {sock.getsockname()[1]}', address=self.address['mqtt'])
+        c.sock.close()
+        c.sock = sock
+        if scheme in ('mqtts', 'wss'):
+            context = ssl.create_default_context(cafile=self.certs['ca.pem'])
+            c.sock = context.wrap_socket(c.sock, server_hostname='localhost')
+        if scheme in ('ws', 'wss'):
+            c.sock = websocket.WebSocket(c.sock)
+        return c
+
+    def serve(self, scheme, source='127.0.0.1'):
+        c = self.knock(scheme, source)
+        c.connect()
+        return c
+
+    def assert_refused(self, scheme, source='127.0.0.1'):
+        """Closed without a word: a TLS alert or an HTTP answer would be work."""
+        with self.socket(scheme, source) as sock:
+            try:
+                assert sock.recv(1) == b'', scheme
+            except ConnectionResetError:
+                pass
+
+
+@chain_test()
+def every_door_counts_for_max_connections(t):
+    """TLS and WebSocket are counted from the first byte on, and who is one too many is closed before any of it."""
+    doors = Doors(t, '--max-connections', '4')
+    clients = [doors.serve(scheme) for scheme in ('mqtts', 'ws', 'wss')]
+    half_open = doors.socket('mqtts')
+    doors.r_proxy.wait_metric('rproxy_connections_open', 4)
+    for scheme in ('mqtts', 'ws', 'wss'):
+        doors.assert_refused(scheme)
+    assert doors.r_proxy.metric('rproxy_connections_over_limit_total') == 3
+    half_open.close()
+    doors.r_proxy.wait_metric('rproxy_connections_open', 3)
+    doors.serve('wss').fence()
+    for c in clients:
+        c.fence()
+
+
+@chain_test()
+def every_door_counts_for_an_address(t):
+    """--max-connections-per-address 1: one from here in TLS, none from here over WebSocket, one from elsewhere."""
+    doors = Doors(t, '--max-connections-per-address', '1')
+    c = doors.serve('mqtts', '127.0.0.7')
+    for scheme in ('mqtts', 'ws', 'wss'):
+        doors.assert_refused(scheme, '127.0.0.7')
+    assert doors.r_proxy.metric('rproxy_connections_over_address_limit_total') == 3
+    doors.serve('ws', '127.0.0.8').fence()
+    doors.serve('wss', '127.0.0.9').fence()
+    c.fence()
+
+
+@chain_test()
+def every_door_counts_for_the_connect_rate(t):
+    """--connect-rate 2: of forty connections at once nearly all are refused, and make five lines in the log."""
+    doors = Doors(t, '--connect-rate', '2')
+    socks = [doors.socket(scheme) for scheme in ('mqtts', 'ws') * 20]
+    doors.r_proxy.wait_log('connection from .* refused: .*connect-rate')
+    refused = doors.r_proxy.metric('rproxy_connections_over_rate_total')
+    assert 20 < refused <= 38, refused
+    assert len(re.findall('connection from .* refused', doors.r_proxy.log())) == 5
+    for sock in socks:
+        sock.close()
+
+
+def drip(socks, began):
+    """Feed each of SOCKS, {name: (socket, bytes)}, a byte at a time until all are closed. Returns when each was, in seconds."""
+    left = {name: [sock, data, 0] for name, (sock, data) in socks.items()}
+    closed = {}
+    while left:
+        assert time.monotonic() - began < PATIENCE, f'still open: {list(left)}'
+        for name, state in list(left.items()):
+            sock, data, at = state
+            try:
+                sock.send(data[at:at + 1] or b'x')
+                state[2] += 1
+                is_closed = select.select([sock], [], [], 0)[0] and sock.recv(4096) == b''
+            except (ConnectionResetError, BrokenPipeError):
+                is_closed = True
+            if is_closed:
+                closed[name] = time.monotonic() - began
+                del left[name]
+        time.sleep(0.02)        # the pace of the attack, not a wait
+    return closed
+
+
+@chain_test()
+def whoever_dawdles_has_one_connect_timeout_for_everything(t):
+    """R02, T03, W11, a byte every 20 ms: PROXY header, ClientHello, upgrade and CONNECT share one --connect-timeout, whatever stage
+    they have come to (the header alone takes 1.1 s). Others are served meanwhile."""
+    doors = Doors(t, '--connect-timeout', '2s', '--proxy-protocol', 'on', '--trusted-proxies', '127.0.0.1')
+    hello = bytes.fromhex('160301020001 0001fc0303') + bytes(512)
+    header = b'PROXY TCP4 255.255.255.255 255.255.255.254 65535 65535\r\n'
+    upgrade = websocket.request('MDEyMzQ1Njc4OWFiY2RlZg==', '/mqtt', [('X-Long', 'x' * 1000)])
+    connect = wire.connect(V5, 'x' * 1000)
+    began = time.monotonic()
+    socks = {
+        'CONNECT': (doors.socket('mqtt', '127.0.0.9'), connect),
+        'ClientHello': (doors.socket('mqtts', '127.0.0.9'), hello),
+        'upgrade': (doors.socket('ws', '127.0.0.9'), upgrade),
+        'header': (doors.socket('mqtt'), b'PROXY TCP4 ' + b'1' * 500),
+        'header, CONNECT': (doors.socket('mqtt'), header + connect),
+        'header, ClientHello': (doors.socket('mqtts'), header + hello),
+        'header, upgrade': (doors.socket('ws'), header + upgrade),
+        'header, wss': (doors.socket('wss'), header + hello),
+    }
+    good = doors.serve('wss', '127.0.0.9')
+    took_s = drip(socks, began)
+    good.fence()
+    late = {name: seconds for name, seconds in took_s.items() if seconds > 2.9}
+    assert not late, late
+
+
+@chain_test()
+def strangers_that_never_connect_do_not_fill_the_log(t):
+    """Three hundred connections with garbage: fifty lines, however many more."""
+    r_proxy = t.r_proxy('127.0.0.1:1')
+    for _ in range(300):
+        with connect_to(r_proxy.address) as sock:
+            sock.sendall(b'GET / HTTP/1.1\r\n\r\n')
+    r_proxy.wait_metric('rproxy_protocol_errors_total', 300)
+    assert len(re.findall('closed: ', r_proxy.log())) == 50

@@ -1,6 +1,7 @@
 /* mqtt_compose: what a proxy says itself is a legal packet and the right one. mqtt_exchanges: what is open. */
 #include "mqtt_compose.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "mqtt_check.h"
@@ -85,19 +86,100 @@ START_TEST(packet_size_is_lowered_never_raised)
 }
 END_TEST
 
-START_TEST(topic_aliases_are_lowered_never_raised)
+struct grant_sample {
+    const char *name;
+    uint16_t id; /* of the property; 0: the server does not say */
+    uint32_t said;
+    uint16_t asked_keep_alive_s;
+    struct mqtt_grants most;
+    uint16_t lowered_id; /* 0: nothing had to change */
+    uint32_t lowered;
+};
+
+static const struct grant_sample grant_samples[] = {
+    {"aliases, none offered", 0, 0, 60, {.topic_aliases = 3}, 0, 0},
+    {"aliases", MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 10, 60, {.topic_aliases = 3}, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 3},
+    {"aliases, fewer offered", MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 10, 60, {.topic_aliases = 10}, 0, 0},
+    {"receive maximum, not said", 0, 0, 60, {.receive_maximum = 20}, MQTT_PROPERTY_RECEIVE_MAXIMUM, 20},
+    {"receive maximum",
+     MQTT_PROPERTY_RECEIVE_MAXIMUM,
+     21,
+     60,
+     {.receive_maximum = 20},
+     MQTT_PROPERTY_RECEIVE_MAXIMUM,
+     20},
+    {"receive maximum, less", MQTT_PROPERTY_RECEIVE_MAXIMUM, 20, 60, {.receive_maximum = 20}, 0, 0},
+    {"receive maximum, no limit", MQTT_PROPERTY_RECEIVE_MAXIMUM, 20, 60, {.topic_aliases = 1}, 0, 0},
+    {"packet size, not said", 0, 0, 60, {.packet_bytes = 9000}, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 9000},
+    {"packet size",
+     MQTT_PROPERTY_MAXIMUM_PACKET_SIZE,
+     9001,
+     60,
+     {.packet_bytes = 9000},
+     MQTT_PROPERTY_MAXIMUM_PACKET_SIZE,
+     9000},
+    {"packet size, less", MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 8999, 60, {.packet_bytes = 9000}, 0, 0},
+    {"keep alive as asked", 0, 0, 60, {.keep_alive_s = 60}, 0, 0},
+    {"keep alive above", 0, 0, 61, {.keep_alive_s = 60}, MQTT_PROPERTY_SERVER_KEEP_ALIVE, 60},
+    {"no keep alive", 0, 0, 0, {.keep_alive_s = 60}, MQTT_PROPERTY_SERVER_KEEP_ALIVE, 60},
+    {"the server's keep alive", MQTT_PROPERTY_SERVER_KEEP_ALIVE, 30, 0, {.keep_alive_s = 60}, 0, 0},
+    {"the server's is more",
+     MQTT_PROPERTY_SERVER_KEEP_ALIVE,
+     90,
+     10,
+     {.keep_alive_s = 60},
+     MQTT_PROPERTY_SERVER_KEEP_ALIVE,
+     60},
+    {"the server's is none",
+     MQTT_PROPERTY_SERVER_KEEP_ALIVE,
+     0,
+     10,
+     {.keep_alive_s = 60},
+     MQTT_PROPERTY_SERVER_KEEP_ALIVE,
+     60},
+};
+
+START_TEST(what_is_granted_is_lowered_never_raised)
 {
-    uint8_t wire[16], *scratch = malloc(6);
-    uint8_t *end = mqtt_property_put_u16(wire, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 10);
-    end = mqtt_property_put_u16(end, MQTT_PROPERTY_RECEIVE_MAXIMUM, 7);
+    const struct grant_sample *s = &grant_samples[_i];
+    uint8_t wire[16];
+    const struct mqtt_bytes key = {(const uint8_t *)"k", 1}, value = {(const uint8_t *)"v", 1};
+    uint8_t *end = mqtt_property_put_pair(wire, MQTT_PROPERTY_USER_PROPERTY, key, value);
+    if (s->id != 0) {
+        const struct mqtt_property prop = {
+            .id = (uint8_t)s->id, .type = mqtt_property_info(s->id)->type, .number = s->said};
+        end = mqtt_property_put(end, &prop);
+    }
     struct mqtt_packet p = {.type = MQTT_CONNACK, .version = MQTT_V5};
-    ck_assert(!mqtt_lower_topic_aliases(&p, 3, scratch)); /* none are offered */
     p.properties.wire = (struct mqtt_bytes){wire, (uint32_t)(end - wire)};
-    ck_assert(!mqtt_lower_topic_aliases(&p, 10, scratch));
-    ck_assert(mqtt_lower_topic_aliases(&p, 3, scratch));
+    uint8_t *scratch = malloc(p.properties.wire.len + MQTT_LOWER_GRANTS_ROOM); /* no more: the sanitizer looks */
+    ck_assert_msg(mqtt_lower_grants(&p, &s->most, s->asked_keep_alive_s, scratch) == (s->lowered_id != 0), "%s",
+                  s->name);
+    if (s->lowered_id != 0)
+        ck_assert_msg(mqtt_property_number(&p.properties, s->lowered_id, 0) == s->lowered, "%s", s->name);
+    else
+        ck_assert_ptr_eq(p.properties.wire.ptr, wire);
+    ck_assert(mqtt_property_has(&p.properties, MQTT_PROPERTY_USER_PROPERTY));
+    check_legal(&p);
+    free(scratch);
+}
+END_TEST
+
+START_TEST(everything_is_lowered_at_once)
+{
+    const struct mqtt_grants most = {.packet_bytes = 1, .receive_maximum = 2, .topic_aliases = 3, .keep_alive_s = 4};
+    uint8_t wire[16], *scratch = malloc(3 + MQTT_LOWER_GRANTS_ROOM);
+    uint8_t *end = mqtt_property_put_u16(wire, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 10);
+    struct mqtt_packet p = {.type = MQTT_CONNACK, .version = MQTT_V5};
+    p.properties.wire = (struct mqtt_bytes){wire, (uint32_t)(end - wire)};
+    ck_assert(mqtt_lower_grants(&p, &most, 0, scratch));
+    ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0), 1);
+    ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_RECEIVE_MAXIMUM, 0), 2);
     ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 0), 3);
-    ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_RECEIVE_MAXIMUM, 0), 7);
-    ck_assert_uint_eq(p.properties.wire.len, 6);
+    ck_assert_uint_eq(mqtt_property_number(&p.properties, MQTT_PROPERTY_SERVER_KEEP_ALIVE, 0), 4);
+    check_legal(&p);
+    p = (struct mqtt_packet){.type = MQTT_CONNACK, .version = MQTT_V311};
+    ck_assert(!mqtt_lower_grants(&p, &most, 0, scratch));
     free(scratch);
 }
 END_TEST
@@ -150,7 +232,8 @@ static Suite *mqtt_compose_suite(void)
     tcase_add_test(t, a_long_text_is_cut_between_characters);
     tcase_add_test(t, acks_are_legal_in_every_version);
     tcase_add_test(t, packet_size_is_lowered_never_raised);
-    tcase_add_test(t, topic_aliases_are_lowered_never_raised);
+    tcase_add_loop_test(t, what_is_granted_is_lowered_never_raised, 0, TEST_COUNT(grant_samples));
+    tcase_add_test(t, everything_is_lowered_at_once);
     tcase_add_test(t, a_session_is_done_when_every_exchange_both_ways_is);
     tcase_add_test(t, qos_0_begins_no_exchange);
     return s;

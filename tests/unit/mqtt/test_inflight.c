@@ -79,21 +79,26 @@ START_TEST(all_65535_ids_fit_at_once)
 END_TEST
 
 static uint8_t model[65536];
-static uint32_t model_count, model_publishes;
+static uint32_t model_count, model_publishes, model_qos_1;
+
+static bool is_publish(uint8_t state)
+{
+    return state >= MQTT_INFLIGHT_PUBLISH_1 && state <= MQTT_INFLIGHT_PUBREL;
+}
 
 static void model_set(uint16_t id, uint8_t state)
 {
     uint8_t old = model[id];
     model_count += (state != 0) - (old != 0);
-    model_publishes += (state >= MQTT_INFLIGHT_PUBLISH_1 && state <= MQTT_INFLIGHT_PUBREL) -
-                       (old >= MQTT_INFLIGHT_PUBLISH_1 && old <= MQTT_INFLIGHT_PUBREL);
+    model_publishes += is_publish(state) - is_publish(old);
+    model_qos_1 += (state == MQTT_INFLIGHT_PUBLISH_1) - (old == MQTT_INFLIGHT_PUBLISH_1);
     model[id] = state;
 }
 
 static void step(struct packet_gen *g, uint32_t range)
 {
     uint16_t id = (uint16_t)(1 + packet_gen_below(g, range));
-    uint8_t state = (uint8_t)(1 + packet_gen_below(g, 6));
+    uint8_t state = (uint8_t)(1 + packet_gen_below(g, 7));
     bool is_known = model[id] != 0;
     switch (packet_gen_below(g, 3)) {
     case 0:
@@ -119,6 +124,7 @@ static void assert_same_as_model(void)
     enum mqtt_inflight_state state;
     ck_assert_uint_eq(mqtt_inflight_count(&f), model_count);
     ck_assert_uint_eq(mqtt_inflight_publish_count(&f), model_publishes);
+    ck_assert_uint_eq(mqtt_inflight_qos_1_count(&f), model_qos_1);
     for (; mqtt_inflight_next(&f, &pos, &id, &state); n++)
         ck_assert_uint_eq(model[id], state);
     ck_assert_uint_eq(n, model_count);
@@ -133,7 +139,7 @@ START_TEST(the_set_behaves_like_an_array)
     struct packet_gen g;
     packet_gen_init(&g, 99);
     memset(model, 0, sizeof(model));
-    model_count = model_publishes = 0;
+    model_count = model_publishes = model_qos_1 = 0;
     for (size_t k = 0; k < TEST_COUNT(ranges); k++) {
         for (int i = 0; i < 20000; i++)
             step(&g, ranges[k]);
@@ -208,11 +214,14 @@ START_TEST(an_id_does_not_serve_two_kinds_of_exchange)
 }
 END_TEST
 
-/* A session that came back: PUBREL is the first that is seen of the exchange. */
+/* A session that came back: PUBREL is the first that is seen of the exchange. Its PUBLISH took from the Receive Maximum
+ * of another connection. */
 START_TEST(a_pubrel_out_of_nothing_awaits_its_pubcomp)
 {
     ck_assert_int_eq(sent(MQTT_PUBREL, 7, 0), MQTT_INFLIGHT_UNKNOWN);
-    ck_assert_int_eq(mqtt_inflight_find(&f, 7), MQTT_INFLIGHT_PUBREL);
+    ck_assert_int_eq(sent(MQTT_PUBREL, 7, 0), 0);
+    ck_assert_int_eq(mqtt_inflight_find(&f, 7), MQTT_INFLIGHT_PUBREL_ALONE);
+    ck_assert_uint_eq(mqtt_inflight_publish_count(&f), 0);
     ck_assert_int_eq(answered(MQTT_PUBCOMP, 7, 0x92), 0);
     ck_assert_uint_eq(mqtt_inflight_count(&f), 0);
 }
@@ -236,6 +245,7 @@ START_TEST(only_publishes_count_against_receive_maximum)
     sent(MQTT_PUBLISH, 3, 2);
     ck_assert_uint_eq(mqtt_inflight_count(&f), 3);
     ck_assert_uint_eq(mqtt_inflight_publish_count(&f), 2);
+    ck_assert_uint_eq(mqtt_inflight_qos_1_count(&f), 1);
     answered(MQTT_PUBREC, 3, 0);
     ck_assert_uint_eq(mqtt_inflight_publish_count(&f), 2);
     sent(MQTT_PUBREL, 3, 0);

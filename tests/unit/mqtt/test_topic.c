@@ -162,6 +162,24 @@ START_TEST(topics_of_65535_slashes_are_topics_like_others)
 }
 END_TEST
 
+START_TEST(levels_are_counted_as_far_as_the_limit)
+{
+    static const struct {
+        const char *topic;
+        uint32_t levels;
+    } samples[] = {{"", 1},         {"a", 1},         {"a/b", 2},        {"/", 2},   {"/a", 2},
+                   {"a//b", 3},     {"a/b/", 3},      {"$SYS/a", 2},     {"+/#", 2}, {"$share/g/a/b", 2},
+                   {"$share/g", 2}, {"$share//a", 3}, {"$share/g/#", 1}, {"////", 5}};
+    for (size_t i = 0; i < TEST_COUNT(samples); i++) {
+        struct mqtt_bytes topic = bytes_of(samples[i].topic);
+        for (uint32_t max = 0; max < 8; max++)
+            ck_assert_msg(mqtt_topic_is_deeper(topic, max) == (samples[i].levels > max), "%s, %u", samples[i].topic,
+                          max);
+    }
+    ck_assert(!mqtt_topic_is_deeper((struct mqtt_bytes){.ptr = NULL}, 1));
+}
+END_TEST
+
 static Suite *topic_suite(void)
 {
     TCase *tc;
@@ -175,6 +193,7 @@ static Suite *topic_suite(void)
     tcase_add_test(tc, only_the_prefix_makes_a_filter_shared);
     tcase_add_test(tc, filters_match_as_the_standard_says);
     tcase_add_test(tc, topics_of_65535_slashes_are_topics_like_others);
+    tcase_add_test(tc, levels_are_counted_as_far_as_the_limit);
     return suite;
 }
 
