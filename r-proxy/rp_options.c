@@ -10,6 +10,8 @@
 #include "mqtt_packet.h"
 #include "rp_http_proxy.h"
 #include "rp_trunk_set.h"
+#include "rpc_tls.h"
+#include "rpc_tokens.h"
 #include "target.h"
 #include "url.h"
 
@@ -300,6 +302,44 @@ bool rp_options_have_tls(const struct rp_options *o)
     return o->trunk_tls_ca || o->trunk_tls_cert || o->trunk_tls_key || o->trunk_tls_server_name;
 }
 
+struct rpc_tls_files rp_options_tls_files(const struct rp_options *o)
+{
+    return (struct rpc_tls_files){.ca = o->trunk_tls_ca, .certificate = o->trunk_tls_cert, .key = o->trunk_tls_key};
+}
+
+static int rp_check_trunk_files(const struct config_loader *l, const struct rp_options *o)
+{
+    const struct rpc_tls_params params = {.files = rp_options_tls_files(o)};
+    const struct config_file files[] = {
+        {"trunk-tls-ca", o->trunk_tls_ca},
+        {"trunk-tls-cert", o->trunk_tls_cert},
+        {"trunk-tls-key", o->trunk_tls_key},
+        {"trunk-token-file", o->trunk_token_file},
+    };
+    struct rpc_tls *tls = NULL;
+    struct rpc_tokens *tokens = NULL;
+    int r = rp_options_have_tls(o) ? rpc_tls_new(&params, &tls) : 0;
+    if (r >= 0 && o->trunk_token_file)
+        r = rpc_tokens_new(o->trunk_token_file, &tokens);
+    rpc_tls_unref(tls);
+    rpc_tokens_free(tokens);
+    return r < 0 ? config_refuse_file(l, CONFIG_NO_LISTENER, files, sizeof files / sizeof files[0]) : 0;
+}
+
+static int rp_check_files(const struct config_loader *l, const void *target)
+{
+    const struct rp_options *o = target;
+    const struct rp_listener_options *items = o->listeners.items;
+    int r = rp_check_trunk_files(l, o);
+    for (size_t i = 0; r == 0 && i < o->listeners.count; i++) {
+        struct url url;
+        r = url_parse(items[i].url, RP_LISTEN_SCHEMES, &url);
+        if (r == 0 && url_is_tls(&url))
+            r = tls_config_check_server_files(l, (int)i, &items[i].tls);
+    }
+    return r;
+}
+
 const struct config_program rp_config = {
     .name = "r-proxy",
     .version = PROJECT_VERSION,
@@ -311,4 +351,5 @@ const struct config_program rp_config = {
     .positional_help = "[LISTEN_PORT [HOST:PORT]]",
     .positional = rp_positional,
     .check = rp_check,
+    .check_files = rp_check_files,
 };

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "program.h"
+#include "rpc_tls.h"
 #include "tls_config.h"
 #include "trunk_config.h"
 
@@ -52,5 +53,7 @@ extern const struct config_program rp_config;
 
 /* Any option of TLS turns it on. */
 bool rp_options_have_tls(const struct rp_options *o);
+/* Of trunks. */
+struct rpc_tls_files rp_options_tls_files(const struct rp_options *o);
 
 #endif

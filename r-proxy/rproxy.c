@@ -123,11 +123,6 @@ static void rproxy_warn_of_secrets(const struct rp_options *o)
         log_warn(NULL, "trunk-token-file: %s", text);
 }
 
-static struct rpc_tls_files rproxy_tls_files(const struct rp_options *o)
-{
-    return (struct rpc_tls_files){.ca = o->trunk_tls_ca, .certificate = o->trunk_tls_cert, .key = o->trunk_tls_key};
-}
-
 /* On any thread of libgrpc's. */
 static void rproxy_on_refused(const char *text, void *arg)
 {
@@ -145,7 +140,7 @@ static void rproxy_on_tls_reloaded(int e, const char *text, void *arg)
 
 static int rproxy_open_tls(struct rproxy *r)
 {
-    const struct rpc_tls_params params = {.files = rproxy_tls_files(r->options), .on_refused = rproxy_on_refused};
+    const struct rpc_tls_params params = {.files = rp_options_tls_files(r->options), .on_refused = rproxy_on_refused};
     char text[512];
     if (!rp_options_have_tls(r->options))
         return 0;
@@ -170,7 +165,7 @@ static void rproxy_reload(struct program *p, const void *fresh)
 {
     struct rproxy *r = program_object(p);
     const struct rp_options *o = fresh;
-    const struct rpc_tls_files files = rproxy_tls_files(o);
+    const struct rpc_tls_files files = rp_options_tls_files(o);
     char text[512];
     rproxy_warn_of_secrets(o);
     if (!r->tls != !rp_options_have_tls(o) || !r->tokens != !o->trunk_token_file)

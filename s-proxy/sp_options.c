@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "err.h"
+#include "rpc_tls.h"
+#include "rpc_tokens.h"
 #include "sp_admission.h"
 #include "sp_broker_pick.h"
 #include "str.h"
@@ -152,6 +154,54 @@ static int sp_check(const struct config_loader *l, const void *target)
     return tls_config_check_client(l, &o->upstream_tls);
 }
 
+struct rpc_tls_files sp_options_tls_files(const struct sp_options *o)
+{
+    return (struct rpc_tls_files){
+        .ca = o->trunk_tls_client_ca,
+        .certificate = o->trunk_tls_cert,
+        .key = o->trunk_tls_key,
+        .crl = o->trunk_tls_crl,
+    };
+}
+
+bool sp_options_have_upstream_tls(const struct sp_options *o)
+{
+    struct url url;
+    for (size_t i = 0; i < o->upstream.count; i++)
+        if (url_parse(o->upstream.items[i], SP_UPSTREAM_SCHEMES, &url) >= 0 && url_is_tls(&url))
+            return true;
+    return false;
+}
+
+static int sp_check_trunk_files(const struct config_loader *l, const struct sp_options *o)
+{
+    const struct rpc_tls_params params = {.files = sp_options_tls_files(o), .is_server = true};
+    const struct config_file files[] = {
+        {"trunk-tls-client-ca", o->trunk_tls_client_ca},
+        {"trunk-tls-cert", o->trunk_tls_cert},
+        {"trunk-tls-key", o->trunk_tls_key},
+        {"trunk-tls-crl", o->trunk_tls_crl},
+        {"trunk-tokens-file", o->trunk_tokens_file},
+    };
+    struct rpc_tls *tls = NULL;
+    struct rpc_tokens *tokens = NULL;
+    int r = o->trunk_tls_cert ? rpc_tls_new(&params, &tls) : 0;
+    if (r >= 0 && o->trunk_tokens_file)
+        r = rpc_tokens_new(o->trunk_tokens_file, &tokens);
+    rpc_tls_unref(tls);
+    rpc_tokens_free(tokens);
+    return r < 0 ? config_refuse_file(l, CONFIG_NO_LISTENER, files, sizeof files / sizeof files[0]) : 0;
+}
+
+static int sp_check_files(const struct config_loader *l, const void *target)
+{
+    const struct sp_options *o = target;
+    int r = sp_check_trunk_files(l, o);
+    if (r == 0 && sp_options_have_upstream_tls(o))
+        r = tls_config_check_client_files(l, &o->upstream_tls);
+    return r;
+}
+
 const struct config_program sp_config = {
     .name = "s-proxy",
     .version = PROJECT_VERSION,
@@ -162,4 +212,5 @@ const struct config_program sp_config = {
     .positional_help = "[GRPC_PORT [BROKER_HOST:PORT]]",
     .positional = sp_positional,
     .check = sp_check,
+    .check_files = sp_check_files,
 };

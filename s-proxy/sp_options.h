@@ -2,9 +2,11 @@
 #ifndef SP_OPTIONS_H
 #define SP_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "program.h"
+#include "rpc_tls.h"
 #include "tls_config.h"
 #include "trunk_config.h"
 
@@ -27,5 +29,10 @@ struct sp_options {
 };
 
 extern const struct config_program sp_config;
+
+/* Of trunks; without a certificate they are in clear text. */
+struct rpc_tls_files sp_options_tls_files(const struct sp_options *o);
+/* Whether a broker is spoken to over TLS. */
+bool sp_options_have_upstream_tls(const struct sp_options *o);
 
 #endif

@@ -3,7 +3,6 @@
 #include "sp_upstream_tls.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "err.h"
@@ -11,21 +10,11 @@
 #include "sp_options.h"
 #include "tls.h"
 #include "tls_watch.h"
-#include "url.h"
 
 struct sp_upstream_tls {
     struct tls_watch *watch;
     struct tls *tls; /* one reference; NULL: no broker wants it */
 };
-
-static bool sp_upstream_tls_is_wanted(const struct sp_options *o)
-{
-    struct url url;
-    for (size_t i = 0; i < o->upstream.count; i++)
-        if (url_parse(o->upstream.items[i], SP_UPSTREAM_SCHEMES, &url) >= 0 && url_is_tls(&url))
-            return true;
-    return false;
-}
 
 static void sp_upstream_tls_warn(const struct tls *tls)
 {
@@ -47,7 +36,7 @@ static int sp_upstream_tls_open(struct sp_upstream_tls *t, struct loop *loop, co
 {
     const struct tls_options options = tls_options_of_client(&o->upstream_tls);
     int r = tls_watch_new(loop, sp_upstream_tls_on_reload, t, &t->watch);
-    if (r < 0 || !sp_upstream_tls_is_wanted(o))
+    if (r < 0 || !sp_options_have_upstream_tls(o))
         return r;
     r = tls_new(&options, &t->tls);
     if (r >= 0)

@@ -196,16 +196,6 @@ static void sproxy_log_brokers(const struct sproxy *s)
 
 /* --- Who may come in */
 
-static struct rpc_tls_files sproxy_tls_files(const struct sp_options *o)
-{
-    return (struct rpc_tls_files){
-        .ca = o->trunk_tls_client_ca,
-        .certificate = o->trunk_tls_cert,
-        .key = o->trunk_tls_key,
-        .crl = o->trunk_tls_crl,
-    };
-}
-
 static void sproxy_warn_of_secrets(const struct sp_options *o)
 {
     char text[512];
@@ -235,7 +225,7 @@ static void sproxy_on_tls_reloaded(int r, const char *text, void *arg)
 static int sproxy_open_tls(struct sproxy *s)
 {
     const struct rpc_tls_params params = {
-        .files = sproxy_tls_files(s->options),
+        .files = sp_options_tls_files(s->options),
         .is_server = true,
         .on_refused = sproxy_on_refused,
         .arg = s,
@@ -265,7 +255,7 @@ static void sproxy_reload(struct program *p, const void *fresh)
 {
     struct sproxy *s = program_object(p);
     const struct sp_options *o = fresh;
-    const struct rpc_tls_files files = sproxy_tls_files(o);
+    const struct rpc_tls_files files = sp_options_tls_files(o);
     char text[512];
     if (!s->tls != !files.certificate)
         log_warn(NULL, "trunk TLS is turned on and off at the next start only");

@@ -106,6 +106,21 @@ struct config_slot *config_loader_find(const struct config_loader *l, const char
     return slot ? slot : config_slots_find(&l->listener, name);
 }
 
+/* Whether OWN, of one listener, beats what is said for all of them. */
+static bool config_is_own(const struct config_slot *own, const struct config_slot *of_all)
+{
+    return own && own->source != CONFIG_FROM_DEFAULT && of_all->source <= CONFIG_FROM_FILE;
+}
+
+/* Listeners without an entry of their own. */
+static size_t config_count_urls(const struct config_loader *l)
+{
+    const struct config_slot *listen = &l->listener.slots[0];
+    const bool is_default =
+        listen->source == CONFIG_FROM_DEFAULT && l->n_entries == 0 && l->program->listeners->default_url;
+    return is_default ? 1 : listen->texts.count;
+}
+
 static int config_slot_keep(struct config_slot *slot, const struct config_said *said)
 {
     char *origin = strdup(said->origin);
@@ -158,6 +173,39 @@ int config_refuse(const struct config_loader *l, const char *name, const char *f
     return err_set(-EINVAL, "%s: %s", slot && slot->origin ? slot->origin : name, text);
 }
 
+/* The one whose path stands in TEXT; the longest, since one path may begin like another. */
+static const struct config_file *config_file_find(const struct config_file *files, size_t n, const char *text)
+{
+    const struct config_file *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].path && strstr(text, files[i].path) && (!best || strlen(files[i].path) > strlen(best->path)))
+            best = &files[i];
+    }
+    return best;
+}
+
+/* Where a listener has NAME from: its own entry of `listeners`, or what is said for all. */
+static const struct config_slot *config_find_of_listener(const struct config_loader *l, int listener, const char *name)
+{
+    const struct config_slot *of_all = config_loader_find(l, name);
+    if (listener < 0 || (size_t)listener < config_count_urls(l))
+        return of_all;
+    const struct config_slots *entry = &l->entries[(size_t)listener - config_count_urls(l)];
+    const struct config_slot *own = config_slots_find(entry, name);
+    return config_is_own(own, of_all) ? own : of_all;
+}
+
+int config_refuse_file(const struct config_loader *l, int listener, const struct config_file *files, size_t n)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "%s", err_text());
+    const struct config_file *file = config_file_find(files, n, text);
+    const struct config_slot *slot = file ? config_find_of_listener(l, listener, file->option) : NULL;
+    if (slot && slot->origin)
+        return err_set(-EINVAL, "%s: %s", slot->origin, text);
+    return err_set(-EINVAL, "%s", text);
+}
+
 bool config_is_given(const struct config_loader *l, const char *name)
 {
     const struct config_slot *slot = config_loader_find(l, name);
@@ -188,8 +236,7 @@ static int config_apply_listener(const struct config_loader *l, const char *url,
     for (size_t i = 1; r == 0 && i < l->listener.count; i++) {
         const struct config_slot *of_all = &l->listener.slots[i];
         const struct config_slot *own = entry ? &entry->slots[i] : of_all;
-        const bool is_own = own->source != CONFIG_FROM_DEFAULT && of_all->source <= CONFIG_FROM_FILE;
-        r = config_slot_apply(is_own ? own : of_all, item);
+        r = config_slot_apply(config_is_own(own, of_all) ? own : of_all, item);
     }
     return r;
 }
@@ -198,8 +245,7 @@ static int config_apply_listeners(const struct config_loader *l, void *target)
 {
     const struct config_listeners *ls = l->program->listeners;
     const struct config_slot *listen = &l->listener.slots[0];
-    const bool is_default = listen->source == CONFIG_FROM_DEFAULT && l->n_entries == 0 && ls->default_url;
-    const size_t n_urls = is_default ? 1 : listen->texts.count;
+    const size_t n_urls = config_count_urls(l);
     struct config_items *items = (struct config_items *)(void *)((char *)target + ls->offset);
     items->items = calloc(n_urls + l->n_entries + 1, ls->item_size);
     if (!items->items)
@@ -208,7 +254,7 @@ static int config_apply_listeners(const struct config_loader *l, void *target)
     int r = 0;
     char *item = items->items;
     for (size_t i = 0; r == 0 && i < n_urls; i++, item += ls->item_size)
-        r = config_apply_listener(l, is_default ? ls->default_url : listen->texts.items[i], NULL, item);
+        r = config_apply_listener(l, listen->texts.count > 0 ? listen->texts.items[i] : ls->default_url, NULL, item);
     for (size_t i = 0; r == 0 && i < l->n_entries; i++, item += ls->item_size)
         r = config_apply_listener(l, l->entries[i].slots[0].texts.items[0], &l->entries[i], item);
     return r;
@@ -235,6 +281,8 @@ static int config_run(struct config_loader *l, int argc, char *const *argv, void
         r = config_read_file(l);
     if (r == 0)
         r = config_apply(l, target);
+    if (r == 0 && l->is_check_only && l->program->check_files)
+        r = l->program->check_files(l, target);
     if (r == 0 && l->is_check_only) {
         printf("%s: the configuration is valid\n", l->program->name);
         r = CONFIG_DONE;

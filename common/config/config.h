@@ -110,6 +110,9 @@ struct config_program {
     int (*positional)(struct config_loader *l, size_t count, char *const *words);
     /* What no single row can check; refuses by config_refuse(). May be NULL. */
     int (*check)(const struct config_loader *l, const void *target);
+    /* --check-config alone: whether the files that options name can be used, which a start finds out by using them. May
+     * be NULL. */
+    int (*check_files)(const struct config_loader *l, const void *target);
     void (*warn)(const char *text); /* NULL: to stderr */
 };
 
@@ -125,6 +128,16 @@ int config_give(struct config_loader *l, const char *name, const char *text);
 /* From `check`: -EINVAL, with a text that says where the option NAME comes from. */
 int config_refuse(const struct config_loader *l, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* An option that names a file. PATH NULL: it is not given. */
+struct config_file {
+    const char *option;
+    const char *path;
+};
+enum { CONFIG_NO_LISTENER = -1 };
+/* From `check_files`: err_text() is about one of FILES. -EINVAL, with a text that also says which option names it, and
+ * where that comes from. LISTENER: index in struct config_items of the one whose options they are, or
+ * CONFIG_NO_LISTENER. */
+int config_refuse_file(const struct config_loader *l, int listener, const struct config_file *files, size_t n);
 /* From `check`: whether any source but the default gave NAME. */
 bool config_is_given(const struct config_loader *l, const char *name);
 

@@ -70,7 +70,7 @@ void config_print_help(const struct config_loader *l)
     config_print_wrapped(p->summary, 0, 0);
     printf("\nGeneral\n");
     config_print_line("-c FILE", "read options from this YAML file: each --long-option is a key there");
-    config_print_line("--check-config", "check file, environment and command line, then end");
+    config_print_line("--check-config", "check file, environment, command line and the files they name, then end");
     config_print_line("--help, --version", "print it, then end");
     if (p->listeners) {
         printf("\nListeners\n");

@@ -152,3 +152,36 @@ int tls_config_check_client(const struct config_loader *l, const struct tls_clie
 {
     return c->key && !c->cert ? config_refuse(l, "upstream-tls-key", "there is no upstream-tls-cert") : 0;
 }
+
+/* Whether TLS can be made from OPTIONS. */
+static int tls_config_try(const struct tls_options *options)
+{
+    struct tls *tls = NULL;
+    int r = tls_new(options, &tls);
+    tls_unref(tls);
+    return r;
+}
+
+int tls_config_check_server_files(const struct config_loader *l, int listener, const struct tls_server_config *c)
+{
+    const struct tls_options options = tls_options_of_server(c);
+    const struct config_file files[] = {
+        {"tls-cert", c->cert},           {"tls-key", c->key}, {"tls-key-password-file", c->key_password_file},
+        {"tls-client-ca", c->client_ca}, {"tls-crl", c->crl}, {"tls-psk-file", c->psk_file},
+    };
+    int r = tls_config_try(&options);
+    return r < 0 ? config_refuse_file(l, listener, files, sizeof files / sizeof files[0]) : 0;
+}
+
+int tls_config_check_client_files(const struct config_loader *l, const struct tls_client_config *c)
+{
+    const struct tls_options options = tls_options_of_client(c);
+    const struct config_file files[] = {
+        {"upstream-tls-ca", c->ca},
+        {"upstream-tls-crl", c->crl},
+        {"upstream-tls-cert", c->cert},
+        {"upstream-tls-key", c->key},
+    };
+    int r = tls_config_try(&options);
+    return r < 0 ? config_refuse_file(l, CONFIG_NO_LISTENER, files, sizeof files / sizeof files[0]) : 0;
+}

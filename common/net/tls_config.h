@@ -44,5 +44,8 @@ struct tls_options tls_options_of_client(const struct tls_client_config *config)
 /* From config_program.check, of a listener with TLS: what is missing. 0 or negative with err_text(). */
 int tls_config_check_server(const struct config_loader *l, const struct tls_server_config *config);
 int tls_config_check_client(const struct config_loader *l, const struct tls_client_config *config);
+/* From config_program.check_files: whether the files can be used. LISTENER: its index in struct config_items. */
+int tls_config_check_server_files(const struct config_loader *l, int listener, const struct tls_server_config *config);
+int tls_config_check_client_files(const struct config_loader *l, const struct tls_client_config *config);
 
 #endif

@@ -5,6 +5,7 @@ import os
 
 from lib import wire
 from lib.case import chain_test
+from lib.certs import Certs
 from lib.programs import Program, run_command
 from lib.wire import V311, V5, Will
 
@@ -73,6 +74,48 @@ def check_config_says_file_line_and_key(t):
             write(path, bad)
             code, _, error = run(t, name, '-c', path, '--check-config')
             assert code == 1 and path in error and f'{line}' in error and word in error, (bad, error)
+
+
+@chain_test()
+def check_config_opens_the_files(t):
+    """Certificates, keys, CAs, revocation lists, PSKs, passwords and tokens that are missing or wrong: exit 1, and the error says
+    where the option stands, the file and the reason. A start would find the same."""
+    certs = Certs(os.path.join(t.folder, 'certs'))
+    nothing, empty = certs['nothing.pem'], certs.write('empty.pem', '')
+    other_key = certs['client-key.pem']
+    pair = {'tls-cert': certs['server.pem'], 'tls-key': certs['server-key.pem']}
+    trunk = {'trunk-' + name: value for name, value in pair.items()}
+    upstream = {'upstream-' + name: value for name, value in pair.items()}
+    listener = {'listen': 'mqtts://127.0.0.1:0', **pair, 'tls-client-ca': certs['ca.pem'], 'tls-crl': certs['crl.pem'],
+                'tls-psk-file': certs.write('psk', 'a:0123456789abcdef0123\n')}
+    tokens = certs.write('tokens', 'a-token\n')
+    client = {**trunk, 'trunk-tls-ca': certs['ca.pem'], 'trunk-token-file': tokens}
+    server = {**trunk, 'trunk-tls-client-ca': certs['ca.pem'], 'trunk-tls-crl': certs['crl.pem'], 'trunk-tokens-file': tokens}
+    broker = {'upstream': 'mqtts://127.0.0.1:1', **upstream, 'upstream-tls-ca': certs['ca.pem'], 'upstream-tls-crl': certs['crl.pem']}
+    path = os.path.join(t.folder, 'config.yaml')
+    for name, good in (('r-proxy', listener), ('r-proxy', client), ('s-proxy', server), ('s-proxy', broker)):
+        assert check(t, name, path, good) == (0, ''), (name, good)
+        for line, option in enumerate(good, 1):
+            bad = other_key if option.endswith('tls-key') else empty if option.endswith('cert') else nothing
+            if option not in ('listen', 'upstream'):
+                code, error = check(t, name, path, {**good, option: bad})
+                assert code == 1 and f'{path}:{line}: {option}: ' in error and bad in error, (option, bad, error)
+    secret = {**listener, 'tls-key': certs['encrypted-key.pem'], 'tls-key-password-file': certs.write('password', 'wrong\n')}
+    run_command(['openssl', 'pkey', '-in', certs['server-key.pem'], '-aes128', '-passout', 'pass:right', '-out', secret['tls-key']])
+    code, error = check(t, 'r-proxy', path, secret)
+    assert code == 1 and 'tls-key' in error and 'password' in error, error
+    certs.write('password', 'right\n')
+    assert check(t, 'r-proxy', path, secret) == (0, '')
+    write(path, 'listeners:\n  - url: mqtt://127.0.0.1:0\n  - url: mqtts://127.0.0.1:0\n    tls-cert: /no/such/file\n')
+    code, _, error = run(t, 'r-proxy', '-c', path, '--check-config')
+    assert code == 1 and f'{path}:4: tls-cert: ' in error and '/no/such/file' in error, error
+
+
+def check(t, name, path, options):
+    """--check-config of a file with OPTIONS, one a line: exit code and stderr."""
+    write(path, ''.join(f'{key}: {value}\n' for key, value in options.items()))
+    code, _, error = run(t, name, '-c', path, '--check-config')
+    return code, error
 
 
 def write(path, text):

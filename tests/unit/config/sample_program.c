@@ -139,6 +139,22 @@ static int sample_check(const struct config_loader *l, const void *target)
                : 0;
 }
 
+/* No file whose name has "missing" in it is there. */
+static int sample_check_files(const struct config_loader *l, const void *target)
+{
+    const struct sample_options *o = target;
+    const struct sample_listener *items = o->listeners.items;
+    for (size_t i = 0; i < o->listeners.count; i++) {
+        const struct config_file files[] = {
+            {"mqtt-url", o->mqtt_url}, {"tls-cert", items[i].tls_cert}, {"upstream", NULL}};
+        if (!items[i].tls_cert || !strstr(items[i].tls_cert, "missing"))
+            continue;
+        err_set(-ENOENT, "%s: No such file or directory", items[i].tls_cert);
+        return config_refuse_file(l, (int)i, files, 3);
+    }
+    return 0;
+}
+
 char sample_warning[256];
 
 static void sample_warn(const char *text)
@@ -157,6 +173,7 @@ const struct config_program sample_program = {
     .positional_help = "[PORT HOST:PORT]",
     .positional = sample_positional,
     .check = sample_check,
+    .check_files = sample_check_files,
     .warn = sample_warn,
 };
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "err.h"
 #include "sample_program.h"
 #include "test_main.h"
 
@@ -77,6 +78,40 @@ START_TEST(a_bad_configuration_is_not)
 }
 END_TEST
 
+struct missing_file {
+    const char *file, *word, *says;
+};
+
+static const struct missing_file missing_files[] = {
+    {"tls-cert: missing.pem\n", NULL, "r-proxy.yaml:1: tls-cert: missing.pem: No such file"},
+    {"connect-timeout: 5s\ntls-cert: good.pem\nlisteners:\n  - url: mqtt://:1\n  - url: mqtt://:2\n    tls-cert: "
+     "missing.pem\n",
+     NULL, "r-proxy.yaml:6: tls-cert: missing.pem: No such file"},
+    {"listen: mqtt://:3\nlisteners:\n  - {url: mqtt://:1, tls-cert: missing.pem}\n", NULL,
+     "r-proxy.yaml:3: tls-cert: missing.pem: No such file"},
+    {"listeners:\n  - {url: mqtt://:1, tls-cert: good.pem}\n", "--tls-cert=missing.pem",
+     "--tls-cert: missing.pem: No such file"},
+    {"tls-cert: /etc/missing.pem\nmqtt-url: /etc/missing\n", NULL,
+     "r-proxy.yaml:1: tls-cert: /etc/missing.pem: No such file"},
+};
+
+START_TEST(a_file_that_cannot_be_used_is_named_with_its_option)
+{
+    const struct missing_file *m = &missing_files[_i];
+    sample_write_file("r-proxy.yaml", m->file);
+    const char *words[] = {"-c", "r-proxy.yaml", "--check-config", m->word, NULL};
+    ck_assert_int_lt(sample_load(&o, words), 0);
+    ck_assert_msg(strncmp(err_text(), m->says, strlen(m->says)) == 0, "%s", err_text());
+}
+END_TEST
+
+START_TEST(files_are_only_looked_at_when_that_was_asked_for)
+{
+    ck_assert_int_eq(SAMPLE_LOAD(&o, "--tls-cert", "missing.pem"), 0);
+    config_free(&sample_program, &o);
+}
+END_TEST
+
 static Suite *config_help_suite(void)
 {
     TCase *tc;
@@ -86,6 +121,8 @@ static Suite *config_help_suite(void)
     tcase_add_test(tc, version_is_one_line);
     tcase_add_test(tc, a_good_configuration_is_called_valid);
     tcase_add_test(tc, a_bad_configuration_is_not);
+    tcase_add_loop_test(tc, a_file_that_cannot_be_used_is_named_with_its_option, 0, TEST_COUNT(missing_files));
+    tcase_add_test(tc, files_are_only_looked_at_when_that_was_asked_for);
     return suite;
 }
 
