@@ -19,9 +19,9 @@
 #include "rp_options.h"
 #include "rp_worker.h"
 #include "rpc_cq.h"
-#include "rpc_secret.h"
 #include "rpc_tls.h"
 #include "rpc_tokens.h"
+#include "secret_file.h"
 #include "trunk.h"
 #include "worker.h"
 
@@ -117,9 +117,9 @@ static void rproxy_on_accept(struct conn_parcel *parcel, const struct rp_listene
 static void rproxy_warn_of_secrets(const struct rp_options *o)
 {
     char text[512];
-    if (rpc_secret_is_exposed(o->trunk_tls_key, text, sizeof text))
+    if (secret_file_is_exposed(o->trunk_tls_key, text, sizeof text))
         log_warn(NULL, "trunk-tls-key: %s", text);
-    if (rpc_secret_is_exposed(o->trunk_token_file, text, sizeof text))
+    if (secret_file_is_exposed(o->trunk_token_file, text, sizeof text))
         log_warn(NULL, "trunk-token-file: %s", text);
 }
 

@@ -16,9 +16,9 @@
 #include "log.h"
 #include "relay.h"
 #include "rpc_cq.h"
-#include "rpc_secret.h"
 #include "rpc_server.h"
 #include "rpc_tls.h"
+#include "secret_file.h"
 #include "sp_admission.h"
 #include "sp_options.h"
 #include "sp_session.h"
@@ -199,9 +199,9 @@ static void sproxy_log_brokers(const struct sproxy *s)
 static void sproxy_warn_of_secrets(const struct sp_options *o)
 {
     char text[512];
-    if (rpc_secret_is_exposed(o->trunk_tls_key, text, sizeof text))
+    if (secret_file_is_exposed(o->trunk_tls_key, text, sizeof text))
         log_warn(NULL, "trunk-tls-key: %s", text);
-    if (rpc_secret_is_exposed(o->trunk_tokens_file, text, sizeof text))
+    if (secret_file_is_exposed(o->trunk_tokens_file, text, sizeof text))
         log_warn(NULL, "trunk-tokens-file: %s", text);
 }
 

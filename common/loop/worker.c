@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "err.h"
 #include "loop.h"
 #include "mailbox.h"
+#include "thread.h"
 
 struct worker_thread {
     struct worker worker; /* first: worker_post() finds nothing else of it */
@@ -56,20 +56,11 @@ static void worker_deinit(struct worker_thread *t)
     sem_destroy(&t->is_up);
 }
 
-/* Signals are for the main thread: a worker inherits a full mask. */
 static int worker_spawn(struct worker_thread *t, const char *name)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(&t->thread, NULL, worker_main, t);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r != 0)
-        return err_errno(-r, "start worker %u", t->worker.index);
-    char label[16];
+    char label[THREAD_NAME_MAX];
     snprintf(label, sizeof label, "%.10s-%u", name, t->worker.index);
-    pthread_setname_np(t->thread, label);
-    return 0;
+    return thread_start(label, worker_main, t, &t->thread);
 }
 
 static int worker_start(struct worker_pool *pool, unsigned index, const char *name)

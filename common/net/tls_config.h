@@ -5,13 +5,7 @@
 
 #include "config.h"
 #include "tls.h"
-
-/* Index of --tls-identity's choices. */
-enum tls_identity {
-    TLS_IDENTITY_NONE,
-    TLS_IDENTITY_CN,
-    TLS_IDENTITY_SAN,
-};
+#include "tls_identity.h"
 
 struct tls_server_config {
     char *cert, *key, *key_password_file;

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "err.h"
+#include "secret_file.h"
 #include "tls_internal.h"
 
 enum { TLS_PASSWORD_MAX = 1024, TLS_TEXT_MAX = 600 };
@@ -58,10 +59,10 @@ static void tls_files_warn(char **warning, const char *fmt, ...)
 static int tls_files_check_secret(const char *file, char **warning)
 {
     struct stat st = {.st_mode = 0};
+    char text[TLS_TEXT_MAX];
     int r = tls_files_check_access(file, &st);
-    if (r == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
-        tls_files_warn(warning, "%s can be read by others than its owner (mode %03o): chmod 600", file,
-                       st.st_mode & 0777);
+    if (r == 0 && secret_file_is_exposed(file, text, sizeof(text)))
+        tls_files_warn(warning, "%s", text);
     return r;
 }
 

@@ -1,13 +1,13 @@
 /* A file of pre-shared keys (tls_internal.h): lines `identity:hexkey`, empty ones and # between. */
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
 
 #include "err.h"
+#include "secret_file.h"
 #include "tls_internal.h"
 
 enum {
@@ -90,30 +90,12 @@ static int tls_psk_add(struct tls_psk_table *table, const char *line, size_t id_
 }
 
 /* The key has no colon in it, so the identity may. */
-static int tls_psk_parse_line(struct tls_psk_table *table, char *line)
+static int tls_psk_parse_line(char *line, void *table)
 {
-    line[strcspn(line, "\r\n")] = '\0';
-    if (line[0] == '\0' || line[0] == '#')
-        return 0;
     char *colon = strrchr(line, ':');
     if (!colon)
         return err_set(-EINVAL, "expected identity:hexkey");
     return tls_psk_add(table, line, (size_t)(colon - line), colon + 1);
-}
-
-static int tls_psk_read(struct tls_psk_table *table, FILE *file)
-{
-    char *line = NULL;
-    size_t size = 0;
-    int r = 0;
-    for (int number = 1; r == 0 && getline(&line, &size, file) >= 0; number++)
-        r = err_context(tls_psk_parse_line(table, line), "line %d", number);
-    if (line)
-        OPENSSL_cleanse(line, size);
-    free(line);
-    if (r == 0 && ferror(file))
-        r = err_set(-EIO, "cannot be read");
-    return r;
 }
 
 static int tls_psk_sort(struct tls_psk_table *table)
@@ -133,14 +115,9 @@ int tls_psk_load(const char *file, struct tls_psk_table **ret_table)
     struct tls_psk_table *table = calloc(1, sizeof(*table));
     if (!table)
         return err_set(-ENOMEM, "out of memory");
-    FILE *f = fopen(file, "re");
-    int r = f ? tls_psk_read(table, f) : err_errno(-errno, "%s", file);
-    if (f) {
-        fclose(f);
-        if (r == 0)
-            r = tls_psk_sort(table);
-        r = err_context(r, "%s", file);
-    }
+    int r = secret_file_each_line(file, tls_psk_parse_line, table);
+    if (r == 0)
+        r = err_context(tls_psk_sort(table), "%s", file);
     if (r < 0) {
         tls_psk_free(table);
         return r;

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "rpc_op.h"
 #include "rpc_poll.h"
+#include "thread.h"
 
 struct rpc_cq {
     grpc_completion_queue *queue;
@@ -94,15 +95,9 @@ static void *run(void *arg)
 
 static int start_thread(struct rpc_cq *cq)
 {
-    sigset_t before;
-    block_signals(&before);
-    int error = pthread_create(&cq->thread, NULL, run, cq);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error)
-        return err_errno(-error, "thread of the completion queue");
-    pthread_setname_np(cq->thread, "rpc_cq");
-    cq->has_thread = true;
-    return 0;
+    int r = thread_start("rpc_cq", run, cq, &cq->thread);
+    cq->has_thread = r == 0;
+    return r;
 }
 
 int rpc_cq_poll(struct rpc_cq *cq, struct loop *loop)

@@ -12,6 +12,7 @@
 #include <openssl/sha.h>
 
 #include "err.h"
+#include "secret_file.h"
 
 static const char scheme[] = "Bearer ";
 
@@ -57,40 +58,19 @@ static int list_add(struct list_of_tokens *l, const char *token)
     return 0;
 }
 
-static int add_line(struct list_of_tokens *l, char *line)
+static int add_line(char *line, void *arg)
 {
-    line[strcspn(line, "\r\n")] = '\0';
-    if (line[0] == '\0' || line[0] == '#')
-        return 0;
     if (!is_token(line))
         return err_set(-EINVAL, "not a token (letters, digits and -._~+/=, at most %d)", RPC_TOKEN_MAX);
-    return list_add(l, line);
-}
-
-static int read_lines(FILE *file, const char *path, struct list_of_tokens *l)
-{
-    char *line = NULL;
-    size_t size = 0;
-    unsigned number = 0;
-    int r = 0;
-    while (r == 0 && getline(&line, &size, file) >= 0)
-        r = err_context(add_line(l, line), "%s, line %u", path, ++number);
-    if (line)
-        OPENSSL_cleanse(line, size);
-    free(line);
-    if (r == 0 && ferror(file))
-        r = err_set(-EIO, "%s: cannot be read", path);
-    return r == 0 && l->n == 0 ? err_set(-EINVAL, "%s: no token in it", path) : r;
+    return list_add(arg, line);
 }
 
 static int read_file(const char *path, struct list_of_tokens *ret_list)
 {
     struct list_of_tokens l = {.n = 0};
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return err_errno(-errno, "%s", path);
-    int r = read_lines(file, path, &l);
-    fclose(file);
+    int r = secret_file_each_line(path, add_line, &l);
+    if (r == 0 && l.n == 0)
+        r = err_set(-EINVAL, "%s: no token in it", path);
     if (r < 0)
         list_clear(&l);
     else

@@ -225,7 +225,7 @@ def files_that_are_no_good_are_named_at_start(t):
                            (door(certs, '--tls-client-ca', certs['none.pem']), 'none.pem: No such file'),
                            (mutual_door(certs, '--tls-crl', certs['ca.pem']), 'ca.pem: '),
                            (door(certs, '--tls-ciphers', 'NONSENSE'), 'tls-ciphers: NONSENSE: no cipher match'),
-                           (('--tls-psk-file', certs.write('psk', f'a:{KEY}\nb\n')), 'psk: line 2: expected identity:hexkey')):
+                           (('--tls-psk-file', certs.write('psk', f'a:{KEY}\nb\n')), 'psk, line 2: expected identity:hexkey')):
         program = tls_r_proxy(t, None, *options, ready=False)
         program.wait_log(words)
         assert program.wait_exit() == 1

@@ -509,11 +509,11 @@ static const struct {
 } psk_files[] = {
     {"# of line 3\n\npump-1:00112233\nurn:pump:2:AABBCCDDEE\r\n", NULL},
     {"", "psk: holds no key"},
-    {"pump-1\n", "psk: line 1: expected identity:hexkey"},
-    {"pump-1:00112233\n:00112233\n", "psk: line 2: the identity must have"},
-    {"pump-1:0011223\n", "psk: line 1: the key of pump-1 must be"},
-    {"pump-1:001122\n", "psk: line 1: the key of pump-1 must be"},
-    {"pump-1:0011223x\n", "psk: line 1: the key of pump-1 is not hexadecimal"},
+    {"pump-1\n", "psk, line 1: expected identity:hexkey"},
+    {"pump-1:00112233\n:00112233\n", "psk, line 2: the identity must have"},
+    {"pump-1:0011223\n", "psk, line 1: the key of pump-1 must be"},
+    {"pump-1:001122\n", "psk, line 1: the key of pump-1 must be"},
+    {"pump-1:0011223x\n", "psk, line 1: the key of pump-1 is not hexadecimal"},
     {"a:00112233\nb:00112233\na:00112234\n", "psk: two keys for a"},
 };
 
