@@ -1,11 +1,14 @@
 /* JSON Web Tokens (RFC 7519) that clients show as their password: signature, time, and what the claims say.
  *
  * The keys come from a file: PEM (a public key or a certificate), a JWK or a JWK set (RFC 7517). Which algorithms a key
- * may be used for follows from the key, never from the token: RSA: RS256/384/512, PS256/384/512; EC: the ES of its
- * curve; OKP: EdDSA; oct: HS256/384/512; a key with "alg" only that, and jwt_options.algorithm narrows all. So `none`,
- * and HS256 with a public key as its secret, cannot happen. Keys, addresses of keys and certificates in the token's
- * header are not looked at. A token with "kid" is checked with the key of that kid only; one without, with each key
- * that fits.
+ * may be used for follows from the key, never from the token: RSA (2048 bits or more): RS256/384/512, PS256/384/512;
+ * EC: the ES of its curve; OKP: EdDSA; oct: the HS whose hash is not longer than the secret. A key with "alg" is for
+ * that one only, and jwt_options.algorithm narrows all. So `none`, and HS256 with a public key as its secret, cannot
+ * happen. Keys, addresses of keys and certificates in the token's header are not looked at. A token with "kid" is
+ * checked with the keys of that kid and those that have none; one without, with each key that fits.
+ *
+ * Signatures by OpenSSL, JSON by jansson. rhonabwy compares HMACs in a time that depends on them, takes ES256 for keys
+ * of other curves, prepares the key anew for each token and brings GnuTLS and an HTTP client with it.
  *
  * Checking is CPU only, 30 to 300 µs: on the loop, like a TLS handshake. Keys may be read again at any time, on any
  * thread. */

@@ -25,27 +25,26 @@ struct password_checker;
 
 enum {
     PASSWORD_CHECK_BUCKETS = 16,
-    PASSWORD_CHECK_WAITING_MAX = 16, /* computations that wait in one bucket */
+    PASSWORD_CHECK_WAITING_MAX = 16, /* computations that wait in one bucket for each thread: about 10 s in all */
     PASSWORD_CHECK_REMEMBERED = 16384,
 };
 
 enum password_answer {
     PASSWORD_RIGHT = 0,
-    PASSWORD_WRONG, /* wrong password, unknown user, no memory for the hash: nobody can tell which */
+    PASSWORD_WRONG, /* wrong password or unknown user: nobody can tell which */
     PASSWORD_LATER, /* of password_check_start() only: FN will tell */
-    PASSWORD_BUSY,  /* too many wait already: the server is busy (0x89; 3.x: 3) */
+    PASSWORD_BUSY,  /* too many wait already, or no memory: the server is busy (0x89; 3.x: 3) */
 };
 
-/* RIGHT or WRONG, on the loop of the mailbox. The check is gone with it. */
+/* RIGHT, WRONG or BUSY, on the loop of the mailbox. The check is gone with it. */
 typedef void password_check_fn(enum password_answer answer, void *arg);
 
 /* Reads FILE (password_file.h) and starts N_THREADS (>= 1). 0 or negative errno with err_text(): file, line, reason. */
 int password_checker_new(const char *file, unsigned n_threads, struct password_checker **ret_checker);
 /* No check may be under way: their owners have cancelled them. Joins the threads. NULL is fine. Returns NULL. */
 struct password_checker *password_checker_free(struct password_checker *c);
-/* Read again, from FILE, and check by that from now on; any thread. 0; negative errno with err_text(): all is as it
- * was.
- */
+/* Read again, from FILE; any thread. Checks that are under way are answered by what was read before. 0; negative errno
+ * with err_text(): all is as it was. */
 int password_checker_reload(struct password_checker *c, const char *file);
 
 /* Any loop; M is its mailbox. Neither USER nor PASSWORD is needed after the call. Only with PASSWORD_LATER is

@@ -19,7 +19,7 @@ struct scram_server;
 
 enum {
     SCRAM_MESSAGE_MAX = 2048, /* bytes of a client's message */
-    SCRAM_NONCE_LEN = 24,     /* characters of ours */
+    SCRAM_NONCE_LEN = 32,     /* characters of ours */
 };
 
 enum scram_result {
@@ -28,8 +28,8 @@ enum scram_result {
     SCRAM_REFUSED,  /* err_text() says why, for the log; the client hears 0x87 and nothing else */
 };
 
-/* FILE is referenced. NONCE: SCRAM_NONCE_LEN characters of our part, for tests; NULL: random. 0 or negative errno with
- * err_text(). */
+/* FILE is referenced. NONCE: our part, SCRAM_NONCE_LEN characters at most, for tests; NULL: random. 0 or negative errno
+ * with err_text(). */
 int scram_server_new(struct scram_file *file, const char *nonce, struct scram_server **ret_server);
 /* Wipes. NULL is fine. Returns NULL. */
 struct scram_server *scram_server_free(struct scram_server *s);
