@@ -45,7 +45,7 @@ static int conn_read_events(const struct conn *c)
 {
     if (c->is_read_done)
         return 0;
-    if (!c->is_paused || conn_is_opening(c))
+    if (!conn_is_waiting(c) && (!c->is_paused || conn_is_opening(c)))
         return UV_READABLE;
     return c->is_hung_up ? 0 : UV_PRIORITIZED;
 }
@@ -65,6 +65,17 @@ bool conn_is_opening(const struct conn *c)
     return c->layer && !c->layer->is_open;
 }
 
+bool conn_is_waiting(const struct conn *c)
+{
+    return c->layer && c->layer->is_waiting;
+}
+
+/* What they waited for has come. */
+static void conn_on_wake(void *arg)
+{
+    conn_input_open(arg);
+}
+
 static int conn_socket_error(const struct conn *c)
 {
     int err = 0;
@@ -73,7 +84,7 @@ static int conn_socket_error(const struct conn *c)
     return -err;
 }
 
-/* Paused, and poll has something to say about reading. */
+/* Paused or waiting, and poll has something to say about reading. */
 static void conn_on_paused_event(struct conn *c, int events)
 {
     if (events & UV_READABLE) {
@@ -106,9 +117,9 @@ static void conn_on_poll(uv_poll_t *poll, int status, int events)
     }
     if (status >= 0 && !(events & (UV_READABLE | UV_PRIORITIZED)))
         return;
-    if (conn_is_opening(c))
+    if (conn_is_opening(c) && !conn_is_waiting(c))
         conn_input_open(c);
-    else if (c->is_paused)
+    else if (c->is_paused || conn_is_waiting(c))
         conn_on_paused_event(c, events);
     else
         conn_input_read(c);
@@ -303,6 +314,7 @@ int conn_attach(struct loop *loop, struct conn_parcel *parcel, const struct conn
     conn_parcel_drop_bytes(parcel);
     c->layer = parcel->layer;
     c->is_input_left = c->layer && c->layer->is_open;
+    conn_layer_drive(c->layer, conn_on_wake, c);
     parcel->layer = NULL;
     parcel->fd = -1;
     parcel->peer.facts = NULL;
@@ -337,6 +349,7 @@ static void conn_take_off(struct conn *c)
 
 void conn_destroy(struct conn *c)
 {
+    conn_layer_drive(c->layer, NULL, NULL);
     conn_take_off(c);
     bufq_clear(&c->out);
     close(c->fd);
@@ -346,6 +359,7 @@ void conn_detach(struct conn *c, struct conn_parcel *ret_parcel)
 {
     assert(!c->offer && !c->is_closed);
     const bool has_unsent = bufq_len(&c->out) > 0;
+    conn_layer_drive(c->layer, NULL, NULL);
     *ret_parcel = (struct conn_parcel){
         .fd = c->fd,
         .peer = c->peer,

@@ -192,7 +192,7 @@ void conn_input_open(struct conn *c)
 {
     int r = conn_layer_open(c->layer);
     conn_schedule(c);
-    if (r == -EAGAIN)
+    if (r == -EAGAIN || r == -EINPROGRESS)
         return;
     if (r < 0) {
         c->is_read_done = true;

@@ -64,6 +64,8 @@ void conn_watch(struct conn *c);
 
 /* Whether the layers' handshakes are still going on: nothing is read or written meanwhile. */
 bool conn_is_opening(const struct conn *c);
+/* Whether they wait for something that is no input, so that the socket is left alone as if C were paused. */
+bool conn_is_waiting(const struct conn *c);
 
 /* conn_input.c */
 /* Read and offer, bounded. True if the socket has nothing more at present. */

@@ -28,15 +28,24 @@ struct conn_layer *conn_layer_free(struct conn_layer *l)
     return NULL;
 }
 
+void conn_layer_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg)
+{
+    for (; l; l = l->below) {
+        l->is_waiting = false;
+        if (l->ops->drive)
+            l->ops->drive(l, wake, arg);
+    }
+}
+
 int conn_layer_open(struct conn_layer *l)
 {
     if (l->is_open)
         return 0;
     int r = l->below ? conn_layer_open(l->below) : 0;
-    if (r < 0)
-        return r;
-    r = l->ops->open(l);
+    if (r == 0)
+        r = l->ops->open(l);
     l->is_open = r == 0;
+    l->is_waiting = r == -EINPROGRESS;
     return r;
 }
 

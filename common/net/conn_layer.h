@@ -3,7 +3,8 @@
  *   conn <--> [WebSocket] <--> [TLS] <--> socket            each layer owns the one below it
  *
  * A layer begins with a handshake of its own (open), then carries the user's bytes (read, write), and ends by telling
- * the peer so (finish). It never blocks and never calls back. Whatever it has to say goes out through
+ * the peer so (finish). It never blocks and never calls back, but for the one call that a handshake may wait for
+ * (drive). Whatever it has to say goes out through
  * conn_layer_send(), which always takes it: what the layer below has no room for waits in `pending`, and whoever drives
  * the layers, a conn or a dial, flushes it when the socket is writable. So a layer waits for nothing but input: its
  * read may write and its write never has to read. A layer that fails (fail it with conn_layer_fail()) is not called any
@@ -23,10 +24,16 @@
 struct conn_layer;
 struct conn_peer;
 
+/* A handshake that waited for something else than the peer can go on: conn_layer_open(). Never from inside a call. */
+typedef void conn_layer_wake_fn(void *arg);
+
 struct conn_layer_ops {
-    /* Goes on with the handshake; the layer below is open. 0 once it is done; -EAGAIN: more must come; another negative
-     * errno: it is dead. */
+    /* Goes on with the handshake; the layer below is open. 0 once it is done; -EAGAIN: more must come; -EINPROGRESS: it
+     * waits for something that is no input, `wake` tells when that is over; another negative errno: it is dead. */
     int (*open)(struct conn_layer *l);
+    /* From now on WAKE(ARG) is to be told, on this loop; WAKE NULL: nobody is, what it waits for is given up, and
+     * conn_layer_open() begins with it anew. NULL: this layer never waits in that way. */
+    void (*drive)(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg);
     /* Once, when all layers are open: what the handshake has told of the peer. May be NULL. */
     void (*tell)(struct conn_layer *l, struct conn_peer *peer);
     /* As many bytes as there are, up to N > 0: less than N says that nothing more comes before the socket is readable
@@ -51,6 +58,7 @@ struct conn_layer {
     int fd;                   /* the socket below all layers */
     int error;                /* negative errno with which it failed; 0 */
     bool is_open;
+    bool is_waiting; /* the last open() has said -EINPROGRESS */
     bool is_finished;
     bool is_input_left; /* of the top: read() has stopped although there may be more, others have their turn */
     bool has_ended;     /* what is to be read ends in order, whether or not the socket's input does */
@@ -62,9 +70,12 @@ struct conn_layer {
 void conn_layer_push(struct conn_layer **top, int fd, struct conn_layer *layer);
 /* All of them. NULL is fine. Returns NULL. */
 struct conn_layer *conn_layer_free(struct conn_layer *l);
+/* Who drives them from now on, on the loop that runs; WAKE NULL: nobody, and none of them knows of this loop any more.
+ * L NULL is fine. */
+void conn_layer_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg);
 /* The handshakes, from the bottom up. A conn calls it first when bytes have come, so the side that speaks first is to
- * call it itself (a dial does). 0 when all are done; -EAGAIN: call again when the socket is readable; another negative
- * errno. */
+ * call it itself (a dial does). 0 when all are done; -EAGAIN: call again when the socket is readable; -EINPROGRESS:
+ * call again when woken, and not before; another negative errno. */
 int conn_layer_open(struct conn_layer *l);
 /* After that, once: what they know of the peer goes to *PEER, from the bottom up. */
 void conn_layer_tell(struct conn_layer *l, struct conn_peer *peer);

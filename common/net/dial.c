@@ -62,6 +62,7 @@ struct dial {
 };
 
 static void dial_next(struct dial *d);
+static void dial_on_wake(void *arg);
 static void dial_on_poll(uv_poll_t *poll, int status, int events);
 
 /* --- The end of an attempt and of the whole */
@@ -139,6 +140,7 @@ static int dial_wait(struct dial *d, int fd, int events);
 static void dial_hand_over(struct dial *d, int fd)
 {
     struct conn_parcel parcel = {.fd = fd, .layer = d->layer};
+    conn_layer_drive(d->layer, NULL, NULL);
     d->layer = NULL;
     address_fill_peer(fd, NULL, &parcel.peer);
     dial_finish_connected(d, &parcel);
@@ -151,6 +153,14 @@ static void dial_end_handshake(struct dial *d, int err)
     d->layer = conn_layer_free(d->layer);
 }
 
+static void dial_poll(struct dial *d, int events)
+{
+    if (events != 0)
+        uv_poll_start(&d->attempt->poll, events, dial_on_poll);
+    else
+        uv_poll_stop(&d->attempt->poll);
+}
+
 /* True if the dial now waits or has come to its good end; false: it is to try the next address. */
 static bool dial_go_on_with_handshake(struct dial *d)
 {
@@ -159,13 +169,14 @@ static bool dial_go_on_with_handshake(struct dial *d)
         dial_hand_over(d, dial_end_attempt(d));
         return true; /* D is gone */
     }
+    const bool is_going_on = r == -EAGAIN || r == -EINPROGRESS;
     int flushed = conn_layer_flush(d->layer);
-    if (r == -EAGAIN && flushed < 0 && flushed != -EAGAIN)
-        r = flushed;
-    if (r == -EAGAIN) {
-        uv_poll_start(&d->attempt->poll, UV_READABLE | (flushed == -EAGAIN ? UV_WRITABLE : 0), dial_on_poll);
+    if (is_going_on && (flushed == 0 || flushed == -EAGAIN)) {
+        dial_poll(d, (r == -EAGAIN ? UV_READABLE : 0) | (flushed == -EAGAIN ? UV_WRITABLE : 0));
         return true;
     }
+    if (is_going_on)
+        r = flushed;
     dial_end_handshake(d, r);
     close(dial_end_attempt(d));
     return false;
@@ -195,8 +206,10 @@ static bool dial_start_handshake(struct dial *d, int fd)
         r = dial_push_ws(d, fd);
     if (r == 0)
         r = dial_wait(d, fd, UV_READABLE);
-    if (r == 0)
+    if (r == 0) {
+        conn_layer_drive(d->layer, dial_on_wake, d);
         return dial_go_on_with_handshake(d);
+    }
     dial_end_handshake(d, r);
     close(fd);
     return false;
@@ -239,13 +252,20 @@ static bool dial_take_connected(struct dial *d, int fd)
     return true;
 }
 
+/* A handshake can go on. D may be gone afterwards. */
+static void dial_on_wake(void *arg)
+{
+    struct dial *d = arg;
+    if (!dial_go_on_with_handshake(d))
+        dial_next(d);
+}
+
 static void dial_on_poll(uv_poll_t *poll, int status, int events)
 {
     struct dial *d = ((struct dial_attempt *)poll->data)->dial;
     if (d->layer) {
-        if (!dial_go_on_with_handshake(d))
-            dial_next(d);
-        return; /* D may be gone */
+        dial_on_wake(d);
+        return;
     }
     int err = 0;
     socklen_t len = sizeof(err);
