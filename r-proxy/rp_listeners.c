@@ -15,6 +15,7 @@
 #include "metrics.h"
 #include "rp_options.h"
 #include "tls.h"
+#include "tls_ocsp.h"
 #include "tls_watch.h"
 #include "url.h"
 
@@ -43,6 +44,7 @@ struct rp_listeners {
     const struct rp_options *options;
     struct metrics_registry *registry;
     struct rp_listeners_metrics metrics;
+    struct tls_ocsp_metrics ocsp_metrics;
     rp_listeners_fn *fn;
     void *arg;
     struct tls_watch *watch;
@@ -106,12 +108,25 @@ static void rp_listeners_on_reload(const char *url, struct tls *tls, int r, void
     rp_listeners_warn(url, tls);
 }
 
+/* On any worker's thread. */
+static void rp_listeners_on_ocsp(bool is_good, const char *text, void *arg)
+{
+    static struct log_limit limit = LOG_LIMIT(5, 10000);
+    const struct rp_listener *item = arg;
+    if (is_good)
+        log_info(NULL, "%s: %s", item->options->url, text);
+    else
+        log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "%s: %s", item->options->url, text);
+}
+
 static int rp_listeners_open_tls(struct rp_listeners *ls, struct rp_listener *item)
 {
     const struct tls_options options = tls_options_of_server(&item->options->tls);
     int r = tls_new(&options, &item->tls);
-    if (r >= 0)
+    if (r >= 0) {
+        tls_ocsp_tell(item->tls, &ls->ocsp_metrics, rp_listeners_on_ocsp, item);
         r = tls_watch_add(ls->watch, item->options->url, item->tls);
+    }
     if (r < 0)
         return err_context(r, "listen %s", item->options->url);
     rp_listeners_warn(item->options->url, item->tls);
@@ -195,6 +210,8 @@ int rp_listeners_open(struct loop *loop, const struct rp_options *options, struc
     int r = metrics_add(metrics, "rproxy", rp_listeners_metric_infos,
                         sizeof rp_listeners_metric_infos / sizeof rp_listeners_metric_infos[0], &ls->metrics);
     if (r >= 0)
+        r = tls_ocsp_metrics_add(&ls->ocsp_metrics, metrics, "rproxy");
+    if (r >= 0)
         r = tls_watch_new(loop, rp_listeners_on_reload, ls, &ls->watch);
     while (r >= 0 && ls->count < options->listeners.count) {
         struct rp_listener *item = &ls->items[ls->count];
@@ -223,6 +240,7 @@ struct rp_listeners *rp_listeners_free(struct rp_listeners *ls)
         cidr_list_deinit(&ls->items[i].proxies);
     }
     metrics_remove(ls->registry, &ls->metrics);
+    metrics_remove(ls->registry, &ls->ocsp_metrics);
     free(ls);
     return NULL;
 }

@@ -21,7 +21,7 @@ int rp_listeners_open(struct loop *loop, const struct rp_options *options, struc
 void rp_listeners_reload(struct rp_listeners *ls, const struct rp_options *fresh);
 /* Accept no more. NULL is fine. */
 void rp_listeners_close(struct rp_listeners *ls);
-/* NULL is fine. Returns NULL. */
+/* When the connections that came have ended: until then they count here. NULL is fine. Returns NULL. */
 struct rp_listeners *rp_listeners_free(struct rp_listeners *ls);
 
 #endif

@@ -227,8 +227,9 @@ static void rproxy_stop(struct program *p)
     struct rproxy *r = program_object(p);
     if (!r)
         return;
-    r->listeners = rp_listeners_free(r->listeners);
+    rp_listeners_close(r->listeners);
     r->pool = worker_pool_stop(r->pool);
+    r->listeners = rp_listeners_free(r->listeners);
     r->cq = rpc_cq_stop(r->cq);
     if (r->tls)
         rpc_tls_unwatch(r->tls);

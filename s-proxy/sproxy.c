@@ -286,7 +286,7 @@ static int sproxy_start(struct program *p, const void *options)
     if (r >= 0)
         r = sproxy_open_admission(s);
     if (r >= 0)
-        r = sp_upstream_tls_new(program_loop(p), s->options, &s->upstream_tls);
+        r = sp_upstream_tls_new(program_loop(p), s->options, program_metrics(p), &s->upstream_tls);
     if (r >= 0)
         r = metrics_add(program_metrics(p), "sproxy", sp_gate_metric_infos,
                         sizeof sp_gate_metric_infos / sizeof sp_gate_metric_infos[0], &s->metrics);

@@ -20,6 +20,7 @@
 #include "conn_internal.h"
 #include "err.h"
 #include "str.h"
+#include "tls_check.h"
 #include "tls_internal.h"
 
 enum {
@@ -39,6 +40,9 @@ struct conn_tls {
     char *refusal;           /* the certificate of the peer that was refused, and why; NULL: none was */
     char *psk;               /* identity that the client has named; NULL: none. Until the handshake is done */
     struct conn_tls_facts *facts;
+    struct tls_check *check;  /* of the peer's certificate, by OCSP; NULL: none is under way */
+    conn_layer_wake_fn *wake; /* when it is over; NULL: nobody waits */
+    void *wake_arg;
     int below_error; /* negative errno of the layer below */
     bool has_psk;    /* the identity is known here */
     bool is_drained; /* during a call: the layer below has nothing more */
@@ -163,6 +167,14 @@ void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, X509 *culprit, int er
         t->refusal = NULL;
 }
 
+void conn_tls_refuse(struct conn_tls *t, X509 *cert, const char *why)
+{
+    char subject[CONN_TLS_NAME_MAX];
+    tls_facts_format_name(X509_get_subject_name(cert), subject, sizeof(subject));
+    if (!t->refusal && asprintf(&t->refusal, "certificate %s refused: %s", subject, why) < 0)
+        t->refusal = NULL;
+}
+
 void conn_tls_note_psk(struct conn_tls *t, const char *identity, bool is_known)
 {
     free(t->psk);
@@ -238,8 +250,35 @@ static int conn_tls_start(struct conn_tls *t)
     return t->alpn ? conn_tls_offer(t) : 0;
 }
 
+static void conn_tls_on_checked(void *arg)
+{
+    struct conn_tls *t = arg;
+    if (t->wake)
+        t->wake(t->wake_arg); /* T may be gone from here on */
+}
+
+/* The handshake is done; what is left is whether the certificate is still good. OpenSSL has no alert for that now. */
+static int conn_tls_check(struct conn_tls *t)
+{
+    switch (tls_check_peer(&t->check, t->tls, t->ssl, conn_tls_on_checked, t)) {
+    case TLS_CHECK_PASSED:
+        t->check = tls_check_free(t->check);
+        return 0;
+    case TLS_CHECK_WAITS:
+        return -EINPROGRESS;
+    case TLS_CHECK_REFUSED:
+        break;
+    }
+    conn_tls_refuse(t, SSL_get0_peer_certificate(t->ssl), tls_check_text(t->check));
+    SSL_shutdown(t->ssl);
+    return conn_tls_fail(t);
+}
+
 static int conn_tls_opened(struct conn_tls *t)
 {
+    int r = conn_tls_check(t);
+    if (r < 0)
+        return r;
     t->facts = tls_facts_new(t->ssl, t->has_psk ? t->psk : NULL);
     free(t->psk);
     t->psk = NULL;
@@ -258,6 +297,15 @@ static int conn_tls_open(struct conn_layer *l)
         return conn_tls_fail(t);
     conn_tls_send_out(t);
     return n == 1 ? conn_tls_opened(t) : -EAGAIN;
+}
+
+static void conn_tls_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg)
+{
+    struct conn_tls *t = (struct conn_tls *)l;
+    t->wake = wake;
+    t->wake_arg = arg;
+    if (!wake)
+        t->check = tls_check_free(t->check);
 }
 
 /* The stream has come to an end that OpenSSL names ERROR: 0, or a negative errno. */
@@ -350,6 +398,7 @@ static void conn_tls_finish(struct conn_layer *l)
 static void conn_tls_free(struct conn_layer *l)
 {
     struct conn_tls *t = (struct conn_tls *)l;
+    tls_check_free(t->check);
     if (t->ssl)
         SSL_set_quiet_shutdown(t->ssl, 1);
     SSL_free(t->ssl);
@@ -363,6 +412,7 @@ static void conn_tls_free(struct conn_layer *l)
 
 static const struct conn_layer_ops conn_tls_ops = {
     .open = conn_tls_open,
+    .drive = conn_tls_drive,
     .read = conn_tls_read,
     .write = conn_tls_write,
     .finish = conn_tls_finish,

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <uv.h>
 
-#include "loop.h"
 #include "net.h"
+#include "tls_check.h"
 
 struct net_loop *net_loop_get(struct loop *loop)
 {
@@ -16,7 +16,10 @@ struct net_loop *net_loop_get(struct loop *loop)
             return NULL;
         n->loop = loop;
         n->refs = n->conns = 0;
+        n->n_asking = 0;
         list_init(&n->listeners);
+        list_init(&n->checks);
+        loop_task_init(&n->next_check, tls_check_on_turn);
         loop_uv(loop)->data = n;
     }
     n->refs++;
@@ -27,6 +30,7 @@ struct net_loop *net_loop_put(struct net_loop *n)
 {
     if (--n->refs == 0) {
         loop_uv(n->loop)->data = NULL;
+        loop_task_cancel(&n->next_check);
         free(n);
     }
     return NULL;

@@ -6,8 +6,7 @@
 #include <stdint.h>
 
 #include "list.h"
-
-struct loop;
+#include "loop.h"
 
 enum { NET_SCRATCH_BYTES = 64 * 1024 };
 
@@ -16,6 +15,9 @@ struct net_loop {
     size_t refs;                        /* objects whose memory still exists */
     size_t conns;                       /* open ones, those that linger included */
     struct list listeners;              /* of struct listener, so that they can make way for each other */
+    struct list checks;                 /* of struct tls_check: they wait for their turn */
+    unsigned n_asking;                  /* of them: their question is under way */
+    struct loop_task next_check;        /* gives turns */
     uint8_t scratch[NET_SCRATCH_BYTES]; /* every read of every conn lands here first: an idle conn needs no buffer */
 };
 

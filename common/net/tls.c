@@ -44,7 +44,8 @@ struct tls_session {
 struct tls {
     _Atomic unsigned refs;
     struct tls_stamp stamps[TLS_FILES];
-    char *warning, *summary;    /* may be NULL */
+    char *warning, *summary; /* may be NULL */
+    struct tls_ocsp *ocsp;
     pthread_mutex_t lock;       /* of all below */
     struct tls_options options; /* the texts are owned; changed by the thread that reloads, which reads without lock */
     SSL_CTX *ctx;               /* one reference */
@@ -119,10 +120,14 @@ static void tls_stamp_all(const struct tls_options *o, struct tls_stamp *ret_sta
 static int tls_on_verify(int is_good, X509_STORE_CTX *store)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    X509 *cert = X509_STORE_CTX_get0_cert(store);
     if (!is_good)
-        conn_tls_note_refusal(SSL_get_app_data(ssl), X509_STORE_CTX_get0_cert(store),
-                              X509_STORE_CTX_get_current_cert(store), X509_STORE_CTX_get_error(store));
-    return is_good;
+        conn_tls_note_refusal(SSL_get_app_data(ssl), cert, X509_STORE_CTX_get_current_cert(store),
+                              X509_STORE_CTX_get_error(store));
+    if (!is_good || X509_STORE_CTX_get_error_depth(store) > 0 || !tls_ocsp_refuses(ssl, cert))
+        return is_good;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED); /* which the alert tells */
+    return 0;
 }
 
 static unsigned tls_on_psk(SSL *ssl, const char *identity, unsigned char *dst, unsigned size)
@@ -305,6 +310,7 @@ static int tls_make(const struct tls_options *o, SSL_CTX **ret_ctx, char **ret_w
         tls_set_server(ctx, o);
     else
         tls_set_client(ctx);
+    tls_ocsp_prepare(ctx, o);
     if (o->psk)
         r = tls_load_psk(ctx, o->psk);
     if (r == 0 && o->ciphers)
@@ -337,6 +343,7 @@ static int tls_load(struct tls *t, const struct tls_options *options)
     pthread_mutex_unlock(&t->lock);
     SSL_CTX_free(old);
     tls_drop_sessions(sessions);
+    tls_ocsp_begin(t->ocsp, options->ocsp);
     free(t->warning);
     free(t->summary);
     t->warning = warning;
@@ -374,7 +381,8 @@ int tls_new(const struct tls_options *options, struct tls **ret_tls)
         return err_set(-ENOMEM, "TLS: out of memory");
     t->refs = 1;
     pthread_mutex_init(&t->lock, NULL);
-    int r = tls_reload(t, options);
+    t->ocsp = tls_ocsp_new();
+    int r = t->ocsp ? tls_reload(t, options) : err_set(-ENOMEM, "TLS: out of memory");
     if (r < 0) {
         tls_unref(t);
         return r;
@@ -395,6 +403,7 @@ struct tls *tls_unref(struct tls *t)
         return NULL;
     SSL_CTX_free(t->ctx);
     tls_drop_sessions(t->sessions);
+    tls_ocsp_free(t->ocsp);
     pthread_mutex_destroy(&t->lock);
     tls_options_free(&t->options);
     free(t->warning);
@@ -430,6 +439,50 @@ SSL *tls_open(struct tls *t)
     return ssl;
 }
 
+struct tls_ocsp *tls_get_ocsp(const struct tls *t)
+{
+    return t->ocsp;
+}
+
+/* Behind the certificate in its file, or among the CAs. */
+static X509 *tls_find_issuer(SSL_CTX *ctx, X509 *cert)
+{
+    STACK_OF(X509) *chain = NULL;
+    X509 *issuer = NULL;
+    SSL_CTX_get0_chain_certs(ctx, &chain);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *other = sk_X509_value(chain, i);
+        if (X509_check_issued(other, cert) == X509_V_OK) {
+            X509_up_ref(other);
+            return other;
+        }
+    }
+    X509_STORE_CTX *store = X509_STORE_CTX_new();
+    if (!store || X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(ctx), cert, NULL) != 1 ||
+        X509_STORE_CTX_get1_issuer(&issuer, store, cert) != 1)
+        issuer = NULL;
+    X509_STORE_CTX_free(store);
+    ERR_clear_error();
+    return issuer;
+}
+
+bool tls_get_own_pair(struct tls *t, X509 **ret_cert, X509 **ret_issuer)
+{
+    pthread_mutex_lock(&t->lock);
+    SSL_CTX *ctx = t->ctx;
+    SSL_CTX_up_ref(ctx);
+    const bool is_server = t->options.is_server;
+    pthread_mutex_unlock(&t->lock);
+    X509 *cert = is_server ? SSL_CTX_get0_certificate(ctx) : NULL;
+    if (cert) {
+        X509_up_ref(cert);
+        *ret_cert = cert;
+        *ret_issuer = tls_find_issuer(ctx, cert);
+    }
+    SSL_CTX_free(ctx);
+    return cert != NULL;
+}
+
 static int tls_expect_name(SSL *ssl, const char *name)
 {
     union conn_address address;
@@ -446,7 +499,7 @@ int tls_expect(struct tls *t, SSL *ssl, const char *host)
     pthread_mutex_lock(&t->lock);
     int ok = tls_expect_name(ssl, t->options.server_name ? t->options.server_name : host);
     const struct tls_session *s = SSL_get_SSL_CTX(ssl) == t->ctx ? tls_find_session(t, host) : NULL;
-    if (s)
+    if (s && tls_ocsp_may_resume(t->ocsp, s->session, true))
         SSL_set_session(ssl, s->session);
     pthread_mutex_unlock(&t->lock);
     return ok == 1 ? 0 : tls_refuse(host);

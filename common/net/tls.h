@@ -2,7 +2,7 @@
  * again when they have changed, while connections live: those go on with what they began with, the next ones get the
  * new files. A set of files that cannot be used changes nothing.
  *
- * A `struct tls` may be used on any thread. OpenSSL appears in tls.c, tls_files.c, tls_psk.c and conn_tls.c alone. */
+ * A `struct tls` may be used on any thread. OpenSSL's TLS appears in tls*.c and conn_tls.c alone. */
 #ifndef TLS_H
 #define TLS_H
 
@@ -22,6 +22,12 @@ enum tls_min_version {
     TLS_MIN_VERSION_1_3,
 };
 
+enum tls_ocsp_mode { /* whether certificates are checked with their OCSP responder (tls_ocsp.h) */
+                     TLS_OCSP_OFF,
+                     TLS_OCSP_SOFT, /* one that is revoked is refused */
+                     TLS_OCSP_HARD, /* one that is not known to be good is refused */
+};
+
 /* Names of files; NULL: not given. */
 struct tls_options {
     bool is_server;
@@ -35,6 +41,7 @@ struct tls_options {
     const char *server_name;  /* client: expected in the certificate, and sent (SNI), instead of the URL's host */
     enum tls_client_auth client_auth;
     enum tls_min_version min_version;
+    enum tls_ocsp_mode ocsp;
 };
 
 /* 0, or negative errno with err_text() naming file, certificate and reason. One reference. OPTIONS are copied. */

@@ -10,6 +10,9 @@ static const char *const tls_config_versions[] = {[TLS_MIN_VERSION_1_2] = "1.2",
 static const char *const tls_config_identities[] = {
     [TLS_IDENTITY_NONE] = "none", [TLS_IDENTITY_CN] = "cn", [TLS_IDENTITY_SAN] = "san", NULL};
 
+static const char *const tls_config_ocsp_modes[] = {
+    [TLS_OCSP_OFF] = "off", [TLS_OCSP_SOFT] = "soft", [TLS_OCSP_HARD] = "hard", NULL};
+
 /* No CHOICE, because the default depends on another option. */
 static int tls_config_parse_client_auth(const char *text, const char *variable, void *ret_field)
 {
@@ -57,6 +60,13 @@ const struct config_row tls_server_option_rows[TLS_SERVER_OPTION_ROWS] = {
      CONFIG_FIELD(struct tls_server_config, crl),
      .argument = "FILE",
      .help = "revoked certificates of clients, PEM; it needs the list of every CA that issues them"},
+    {.name = "tls-ocsp",
+     .kind = CONFIG_CHOICE,
+     CONFIG_FIELD(struct tls_server_config, ocsp),
+     .default_text = "off",
+     .choices = tls_config_ocsp_modes,
+     .help = "staple what OCSP says of our certificate, and ask the responder of each client's: soft refuses one that "
+             "is revoked, hard also one of which no good answer can be had"},
     {.name = "tls-min-version",
      .kind = CONFIG_CHOICE,
      CONFIG_FIELD(struct tls_server_config, min_version),
@@ -108,6 +118,13 @@ const struct config_row tls_client_option_rows[TLS_CLIENT_OPTION_ROWS] = {
      CONFIG_FIELD(struct tls_client_config, crl),
      .argument = "FILE",
      .help = "revoked certificates of brokers, PEM"},
+    {.name = "upstream-tls-ocsp",
+     .kind = CONFIG_CHOICE,
+     CONFIG_FIELD(struct tls_client_config, ocsp),
+     .default_text = "off",
+     .choices = tls_config_ocsp_modes,
+     .help = "what OCSP says of the broker's certificate, stapled by the broker or else asked of the responder: soft "
+             "refuses one that is revoked, hard also one of which no good answer can be had"},
 };
 
 struct tls_options tls_options_of_server(const struct tls_server_config *c)
@@ -126,13 +143,20 @@ struct tls_options tls_options_of_server(const struct tls_server_config *c)
         .ciphers = c->ciphers,
         .client_auth = auth,
         .min_version = (enum tls_min_version)c->min_version,
+        .ocsp = (enum tls_ocsp_mode)c->ocsp,
     };
 }
 
 struct tls_options tls_options_of_client(const struct tls_client_config *c)
 {
     return (struct tls_options){
-        .cert = c->cert, .key = c->key, .ca = c->ca, .crl = c->crl, .server_name = c->server_name};
+        .cert = c->cert,
+        .key = c->key,
+        .ca = c->ca,
+        .crl = c->crl,
+        .server_name = c->server_name,
+        .ocsp = (enum tls_ocsp_mode)c->ocsp,
+    };
 }
 
 int tls_config_check_server(const struct config_loader *l, const struct tls_server_config *c)

@@ -14,13 +14,15 @@ struct tls_server_config {
     int client_auth; /* 0: not given; else enum tls_client_auth + 1 */
     int min_version; /* enum tls_min_version */
     int identity;    /* enum tls_identity */
+    int ocsp;        /* enum tls_ocsp_mode */
 };
 
 struct tls_client_config {
     char *ca, *crl, *cert, *key, *server_name;
+    int ocsp; /* enum tls_ocsp_mode */
 };
 
-enum { TLS_SERVER_OPTION_ROWS = 10, TLS_CLIENT_OPTION_ROWS = 5 };
+enum { TLS_SERVER_OPTION_ROWS = 11, TLS_CLIENT_OPTION_ROWS = 6 };
 extern const struct config_row tls_server_option_rows[TLS_SERVER_OPTION_ROWS];
 extern const struct config_row tls_client_option_rows[TLS_CLIENT_OPTION_ROWS]; /* upstream-tls-... */
 #define TLS_SERVER_OPTION_TABLE(offset_of_config)                                            \

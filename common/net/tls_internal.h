@@ -2,12 +2,18 @@
 #ifndef TLS_INTERNAL_H
 #define TLS_INTERNAL_H
 
+#include <time.h>
+
 #include <openssl/ssl.h>
 
+#include "metrics.h"
+#include "ocsp.h"
 #include "tls.h"
 
 struct conn_tls;
 struct conn_tls_facts;
+struct tls_ocsp;
+struct tls_ocsp_metrics;
 struct tls_psk_table;
 
 /* --- tls.c */
@@ -18,12 +24,50 @@ SSL *tls_open(struct tls *t);
 /* Client: what certificate HOST (a name or address) is to show, unless the options name another; and the last session
  * there. 0 or negative errno with err_text(). */
 int tls_expect(struct tls *t, SSL *ssl, const char *host);
+/* What T keeps of OCSP; as long as T. */
+struct tls_ocsp *tls_get_ocsp(const struct tls *t);
+/* Server: the certificate that is shown now, and whoever has issued it (NULL: not at hand), a reference each for the
+ * caller. False: it has none. */
+bool tls_get_own_pair(struct tls *t, X509 **ret_cert, X509 **ret_issuer);
+
+/* --- tls_ocsp.c; any thread */
+
+/* NULL if memory is short. */
+struct tls_ocsp *tls_ocsp_new(void);
+struct tls_ocsp *tls_ocsp_free(struct tls_ocsp *o);
+/* New files are in use: all that is known is forgotten, but for what is stapled. */
+void tls_ocsp_begin(struct tls_ocsp *o, enum tls_ocsp_mode mode);
+/* What CTX asks during handshakes. */
+void tls_ocsp_prepare(SSL_CTX *ctx, const struct tls_options *options);
+
+enum tls_ocsp_mode tls_ocsp_get_mode(struct tls_ocsp *o);
+struct tls_ocsp_metrics *tls_ocsp_get_metrics(struct tls_ocsp *o);
+void tls_ocsp_count(metric *m);
+void tls_ocsp_say(const struct tls_ocsp *o, bool is_good, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* NONE: it has to be asked about. */
+enum ocsp_status tls_ocsp_get_status(struct tls_ocsp *o, const X509 *cert);
+/* Whether the responder of CERT has lately been asked, for whatever certificate, in vain. */
+bool tls_ocsp_is_silent(struct tls_ocsp *o, const X509 *cert);
+void tls_ocsp_learn(struct tls_ocsp *o, const X509 *cert, const struct ocsp_answer *answer);
+/* What connections with CERT staple before UNTIL; takes a reference. */
+void tls_ocsp_set_staple(struct tls_ocsp *o, X509 *cert, const uint8_t *der, size_t n, time_t until);
+
+/* Certificate of the peer and its issuer, as they were verified in this handshake; they live as long as SSL. False: the
+ * peer has shown none, or not in this handshake. */
+bool tls_ocsp_get_pair(const SSL *ssl, X509 **ret_cert, X509 **ret_issuer);
+/* Verified so far is CERT of the peer of SSL: true if it is known to be revoked, which is then noted and counted. */
+bool tls_ocsp_refuses(const SSL *ssl, X509 *cert);
+/* Whether SESSION, which spares its certificate a new look, may be resumed. NEEDS_CERT: not without one. */
+bool tls_ocsp_may_resume(struct tls_ocsp *o, const SSL_SESSION *session, bool needs_cert);
 
 /* --- conn_tls.c: what OpenSSL says during a handshake */
 
 /* The peer's CERT is refused for ERROR (X509_V_ERR_...) of CULPRIT, which is the same or another of its chain. Both may
  * be NULL. */
 void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, X509 *culprit, int error);
+/* The same, in words. */
+void conn_tls_refuse(struct conn_tls *t, X509 *cert, const char *why);
 void conn_tls_note_psk(struct conn_tls *t, const char *identity, bool is_known);
 /* Client: *RET_HOST as given to conn_tls_push_client(). */
 struct tls *conn_tls_owner(const struct conn_tls *t, const char **ret_host);

@@ -7,15 +7,18 @@
 #include "err.h"
 #include "loop.h"
 #include "tls.h"
+#include "tls_staple.h"
 
 enum { TLS_WATCH_MS = 2000 };
 
 struct tls_watch_item {
     const char *name;
     struct tls *tls; /* one reference */
+    struct tls_staple *staple;
 };
 
 struct tls_watch {
+    struct loop *loop;
     struct loop_timer timer;
     tls_watch_fn *fn;
     void *arg;
@@ -23,13 +26,21 @@ struct tls_watch {
     size_t count;
 };
 
+static void tls_watch_read(const struct tls_watch *w, const struct tls_watch_item *item,
+                           const struct tls_options *options)
+{
+    int r = tls_reload(item->tls, options);
+    if (r == 0)
+        tls_staple_renew(item->staple);
+    w->fn(item->name, item->tls, r, w->arg);
+}
+
 static void tls_watch_on_timer(struct loop_timer *timer)
 {
     struct tls_watch *w = container_of(timer, struct tls_watch, timer);
     for (size_t i = 0; i < w->count; i++) {
-        struct tls_watch_item *item = &w->items[i];
-        if (tls_has_changed(item->tls))
-            w->fn(item->name, item->tls, tls_reload(item->tls, NULL), w->arg);
+        if (tls_has_changed(w->items[i].tls))
+            tls_watch_read(w, &w->items[i], NULL);
     }
     loop_timer_start(&w->timer, TLS_WATCH_MS);
 }
@@ -39,6 +50,7 @@ int tls_watch_new(struct loop *loop, tls_watch_fn *fn, void *arg, struct tls_wat
     struct tls_watch *w = calloc(1, sizeof(*w));
     if (!w)
         return err_set(-ENOMEM, "TLS: out of memory");
+    w->loop = loop;
     w->fn = fn;
     w->arg = arg;
     loop_timer_init(&w->timer, loop, tls_watch_on_timer);
@@ -51,8 +63,10 @@ struct tls_watch *tls_watch_free(struct tls_watch *w)
     if (!w)
         return NULL;
     loop_timer_stop(&w->timer);
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count; i++) {
+        tls_staple_free(w->items[i].staple);
         tls_unref(w->items[i].tls);
+    }
     free(w->items);
     free(w);
     return NULL;
@@ -64,7 +78,10 @@ int tls_watch_add(struct tls_watch *w, const char *name, struct tls *t)
     if (!items)
         return err_set(-ENOMEM, "TLS: out of memory");
     w->items = items;
-    items[w->count++] = (struct tls_watch_item){name, tls_ref(t)};
+    struct tls_staple *staple = tls_staple_new(w->loop, t);
+    if (!staple)
+        return err_set(-ENOMEM, "TLS: out of memory");
+    items[w->count++] = (struct tls_watch_item){name, tls_ref(t), staple};
     loop_timer_start(&w->timer, TLS_WATCH_MS);
     return 0;
 }
@@ -73,6 +90,6 @@ void tls_watch_reload(struct tls_watch *w, struct tls *t, const struct tls_optio
 {
     for (size_t i = 0; i < w->count; i++) {
         if (w->items[i].tls == t)
-            w->fn(w->items[i].name, t, tls_reload(t, options), w->arg);
+            tls_watch_read(w, &w->items[i], options);
     }
 }

@@ -15,8 +15,8 @@ typedef void tls_watch_fn(const char *name, struct tls *t, int r, void *arg);
 int tls_watch_new(struct loop *loop, tls_watch_fn *fn, void *arg, struct tls_watch **ret_watch);
 /* NULL is fine. Returns NULL. */
 struct tls_watch *tls_watch_free(struct tls_watch *w);
-/* From now on T, of which it takes a reference. NAME lives as long as the watch. 0 or negative errno with err_text().
- */
+/* From now on T, of which it takes a reference, and what T staples (tls_ocsp.h). NAME lives as long as the watch. 0 or
+ * negative errno with err_text(). */
 int tls_watch_add(struct tls_watch *w, const char *name, struct tls *t);
 /* Read the files of T now, with other OPTIONS; FN tells how it went. */
 void tls_watch_reload(struct tls_watch *w, struct tls *t, const struct tls_options *options);

@@ -58,8 +58,16 @@ static void add_name(X509_NAME *name, const char *field, const char *text)
     ck_assert_int_eq(X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, (const unsigned char *)text, -1, -1, 0), 1);
 }
 
+struct extension {
+    int nid; /* 0: none */
+    const char *value;
+};
+
+static const struct extension no_extension;
+
 /* ISSUER NULL: by itself. FROM_DAYS, TO_DAYS: from now. */
-static struct party make(const char *cn, const char *alt_names, const struct party *issuer, int from_days, int to_days)
+static struct party make_with(const char *cn, const char *alt_names, const struct party *issuer, int from_days,
+                              int to_days, struct extension extension)
 {
     struct party p = {X509_new(), EVP_EC_gen("P-256")};
     ck_assert(p.cert && p.key);
@@ -74,8 +82,15 @@ static struct party make(const char *cn, const char *alt_names, const struct par
     add_extension(p.cert, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE");
     if (alt_names)
         add_extension(p.cert, NID_subject_alt_name, alt_names);
+    if (extension.nid != 0)
+        add_extension(p.cert, extension.nid, extension.value);
     ck_assert_int_gt(X509_sign(p.cert, issuer ? issuer->key : p.key, EVP_sha256()), 0);
     return p;
+}
+
+static struct party make(const char *cn, const char *alt_names, const struct party *issuer, int from_days, int to_days)
+{
+    return make_with(cn, alt_names, issuer, from_days, to_days, no_extension);
 }
 
 static void save(const char *name, const struct party *p)
@@ -98,6 +113,14 @@ static void save_new(const char *name, const char *cn, const char *alt_names, co
                      int to_days)
 {
     struct party p = make(cn, alt_names, issuer, from_days, to_days);
+    save(name, &p);
+    drop(&p);
+}
+
+static void save_responder(const char *name, const struct party *issuer)
+{
+    const struct extension usage = {NID_ext_key_usage, "OCSPSigning"};
+    struct party p = make_with("responder", NULL, issuer, -1, 30, usage);
     save(name, &p);
     drop(&p);
 }
@@ -138,6 +161,8 @@ static void make_all(void)
     save_new("client.pem", "pump-3", "DNS:pump-3.example,URI:spiffe://site/pump-3,IP:10.0.0.7", &ca, -1, 30);
     save_new("expired.pem", "expired", "DNS:localhost,IP:127.0.0.1", &ca, -10, -5);
     save_new("stranger.pem", "stranger", "DNS:localhost,IP:127.0.0.1", &other, -1, 30);
+    save_responder("responder.pem", &ca);
+    save_responder("other-responder.pem", &other);
     save_crl(&ca, &revoked);
     drop(&ca);
     drop(&other);
@@ -174,17 +199,38 @@ const char *tls_support_copy(const char *name, const char *to)
     return tls_support_write_file(to, text);
 }
 
+static struct party load(const char *name)
+{
+    FILE *f = fopen(tls_support_file(name), "re");
+    ck_assert_ptr_nonnull(f);
+    struct party p = {PEM_read_X509(f, NULL, NULL, NULL), PEM_read_PrivateKey(f, NULL, NULL, NULL)};
+    ck_assert(p.cert && p.key);
+    fclose(f);
+    return p;
+}
+
+const char *tls_support_issue(const char *name, const char *cn, const char *ocsp_url)
+{
+    char value[200];
+    struct party ca = load("ca.pem");
+    snprintf(value, sizeof(value), "OCSP;URI:%s", ocsp_url ? ocsp_url : "");
+    struct party p = make_with(cn, "DNS:localhost,IP:127.0.0.1", &ca, -1, 30,
+                               ocsp_url ? (struct extension){NID_info_access, value} : no_extension);
+    save(name, &p);
+    drop(&p);
+    drop(&ca);
+    return path_of(name);
+}
+
 void tls_support_lock_key(const char *name, const char *to, const char *password)
 {
-    FILE *from = fopen(tls_support_file(name), "re"), *f = fopen(path_of(to), "we");
-    ck_assert(from && f);
+    struct party p = load(name);
+    FILE *f = fopen(path_of(to), "we");
+    ck_assert_ptr_nonnull(f);
     fchmod(fileno(f), 0600);
-    struct party p = {PEM_read_X509(from, NULL, NULL, NULL), PEM_read_PrivateKey(from, NULL, NULL, NULL)};
-    ck_assert(p.cert && p.key);
     PEM_write_X509(f, p.cert);
     ck_assert_int_eq(PEM_write_PrivateKey(f, p.key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)password), 1);
     fclose(f);
-    fclose(from);
     drop(&p);
 }
 

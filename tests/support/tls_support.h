@@ -16,12 +16,16 @@ struct ssl_st;
  *   server.pem   CN server, DNS localhost, IP 127.0.0.1        server2.pem: the same again, CN server2
  *   client.pem   CN pump-3, O site, DNS pump-3.example, URI spiffe://site/pump-3, IP 10.0.0.7
  *   expired.pem  revoked.pem   CN as the name says              crl.pem: on it is revoked.pem
+ *   responder.pem              may sign answers by OCSP for ca.pem, as other-responder.pem may for other-ca.pem
  *   stranger.pem               of another CA, other-ca.pem */
 const char *tls_support_file(const char *name);
 /* A copy of the file NAME under the name TO, in its place at once; returns its path. */
 const char *tls_support_copy(const char *name, const char *to);
 /* TEXT as the file NAME; returns its path. */
 const char *tls_support_write_file(const char *name, const char *text);
+/* A new certificate of CN for localhost, by ca.pem, as the file NAME; it names OCSP_URL as where to ask about it. NULL:
+ * nothing. Returns its path. */
+const char *tls_support_issue(const char *name, const char *cn, const char *ocsp_url);
 /* The file NAME as TO, its key locked with PASSWORD. */
 void tls_support_lock_key(const char *name, const char *to, const char *password);
 

@@ -9,187 +9,24 @@
 #include <unistd.h>
 
 #include "conn_tls.h"
-#include "dial.h"
 #include "err.h"
-#include "listener.h"
-#include "loop.h"
 #include "loop_support.h"
 #include "test_main.h"
+#include "tls_rig.h"
 #include "tls_support.h"
 #include "tls_watch.h"
 #include "url.h"
-
-/* One end of a connection. */
-struct end {
-    struct conn *conn; /* NULL: not there (any more) */
-    char got[32];
-    char text[300]; /* why it has ended, or was never there */
-};
-
-static struct loop *loop;
-static struct listener *listener;
-static struct dial *dial;
-static struct tls *server_tls, *client_tls;
-static struct end server, client;
-
-static void on_input(struct conn *c, struct cursor *input, void *arg)
-{
-    struct end *e = arg;
-    ck_assert_uint_lt(strlen(e->got) + input->len, sizeof(e->got));
-    strncat(e->got, (const char *)input->ptr, input->len);
-    cursor_skip(input, input->len);
-}
-
-static void on_end(struct conn *c, enum conn_end why, const char *text, void *arg)
-{
-    struct end *e = arg;
-    snprintf(e->text, sizeof(e->text), "%s", text);
-}
-
-static const struct conn_cbs conn_cbs = {.on_input = on_input, .on_end = on_end};
-
-static void end_attach(struct end *e, struct conn_parcel *parcel)
-{
-    e->conn = conn_close(e->conn, 0);
-    *e = (struct end){.conn = NULL};
-    ck_assert_int_eq(conn_attach(loop, parcel, &conn_cbs, e, &e->conn), 0);
-}
-
-static void on_accept(struct listener *l, struct conn_parcel *parcel, void *arg)
-{
-    end_attach(&server, parcel);
-}
-
-static const struct listener_cbs listener_cbs = {.on_accept = on_accept};
-
-static void on_connected(struct dial *d, struct conn_parcel *parcel, void *arg)
-{
-    dial = NULL;
-    end_attach(&client, parcel);
-}
-
-static void on_failed(struct dial *d, const char *text, void *arg)
-{
-    dial = NULL;
-    snprintf(client.text, sizeof(client.text), "%s", text);
-}
-
-static const struct dial_cbs dial_cbs = {.on_connected = on_connected, .on_failed = on_failed};
-
-static void open_listener(const struct tls_options *options)
-{
-    struct url url;
-    ck_assert_msg(tls_new(options, &server_tls) == 0, "%s", err_text());
-    ck_assert_int_eq(url_parse("mqtts://127.0.0.1:0", "mqtts", &url), 0);
-    const struct listener_params params = {.url = &url, .tls = server_tls};
-    ck_assert_int_eq(listener_open(loop, &params, &listener_cbs, NULL, &listener), 0);
-}
-
-static void start_dial(uint32_t timeout_ms)
-{
-    char text[64];
-    struct url url;
-    snprintf(text, sizeof(text), "mqtts://127.0.0.1%s", strrchr(listener_name(listener), ':'));
-    ck_assert_int_eq(url_parse(text, "mqtts", &url), 0);
-    const struct dial_params params = {.url = &url, .tls = client_tls, .timeout_ms = timeout_ms};
-    client = (struct end){.conn = NULL};
-    ck_assert_int_eq(dial_start(loop, &params, &dial_cbs, NULL, &dial), 0);
-}
-
-static void open_client(const struct tls_options *options)
-{
-    ck_assert_msg(tls_new(options, &client_tls) == 0, "%s", err_text());
-}
-
-static bool is_dial_over(void *arg)
-{
-    return !dial;
-}
-
-static bool are_connected(void *arg)
-{
-    return client.conn && server.conn && conn_tls_facts(server.conn);
-}
-
-static bool has_ended(void *arg)
-{
-    return ((struct end *)arg)->text[0] != '\0';
-}
-
-static void close_ends(void)
-{
-    client.conn = conn_close(client.conn, 0);
-    server.conn = conn_close(server.conn, 0);
-}
-
-static void connect_again(void)
-{
-    close_ends();
-    start_dial(5000);
-    loop_support_until(loop, are_connected, NULL);
-}
-
-static bool has_got(void *arg)
-{
-    return ((struct end *)arg)->got[0] != '\0';
-}
-
-static void assert_talking(void)
-{
-    server.got[0] = client.got[0] = '\0';
-    ck_assert_int_eq(conn_write(client.conn, "up", 2), 0);
-    ck_assert_int_eq(conn_write(server.conn, "down", 4), 0);
-    loop_support_until(loop, has_got, &server);
-    loop_support_until(loop, has_got, &client);
-    ck_assert_str_eq(server.got, "up");
-    ck_assert_str_eq(client.got, "down");
-}
-
-static void setup(void)
-{
-    server = client = (struct end){.conn = NULL};
-    ck_assert_int_eq(loop_new(&loop), 0);
-}
-
-static void teardown(void)
-{
-    dial = dial_cancel(dial);
-    close_ends();
-    listener = listener_close(listener);
-    server_tls = tls_unref(server_tls);
-    client_tls = tls_unref(client_tls);
-    loop_support_to_end(loop);
-    loop = loop_free(loop);
-}
-
-static struct tls_options server_options(void)
-{
-    return (struct tls_options){.is_server = true, .cert = tls_support_file("server.pem")};
-}
-
-static struct tls_options mutual_options(void)
-{
-    struct tls_options o = server_options();
-    o.ca = tls_support_file("ca.pem");
-    o.client_auth = TLS_CLIENT_AUTH_REQUIRE;
-    return o;
-}
-
-static struct tls_options client_options(void)
-{
-    return (struct tls_options){.ca = tls_support_file("ca.pem"), .cert = tls_support_file("client.pem")};
-}
 
 /* --- Handshakes */
 
 START_TEST(both_sides_know_whom_they_talk_to)
 {
-    const struct tls_options s = mutual_options(), c = client_options();
-    open_listener(&s);
-    open_client(&c);
-    connect_again();
-    assert_talking();
-    const struct conn_tls_facts *f = conn_tls_facts(server.conn);
+    const struct tls_options s = tls_rig_mutual_options(), c = tls_rig_client_options();
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_connect();
+    tls_rig_talk();
+    const struct conn_tls_facts *f = conn_tls_facts(rig.server.conn);
     ck_assert_str_eq(f->version, "TLSv1.3");
     ck_assert_str_eq(f->subject, "CN=pump-3,O=site");
     ck_assert_str_eq(f->common_name, "pump-3");
@@ -197,32 +34,32 @@ START_TEST(both_sides_know_whom_they_talk_to)
     ck_assert_str_eq(f->alt_names[0], "DNS:pump-3.example");
     ck_assert_str_eq(f->alt_names[1], "URI:spiffe://site/pump-3");
     ck_assert_str_eq(f->alt_names[2], "IP:10.0.0.7");
-    ck_assert_str_eq(conn_tls_facts(client.conn)->common_name, "server");
+    ck_assert_str_eq(conn_tls_facts(rig.client.conn)->common_name, "server");
 }
 END_TEST
 
 START_TEST(a_client_without_certificate_is_welcome_where_it_is_optional)
 {
-    struct tls_options s = mutual_options(), c = client_options();
+    struct tls_options s = tls_rig_mutual_options(), c = tls_rig_client_options();
     s.client_auth = TLS_CLIENT_AUTH_OPTIONAL;
     c.cert = NULL;
-    open_listener(&s);
-    open_client(&c);
-    connect_again();
-    assert_talking();
-    ck_assert_ptr_null(conn_tls_facts(server.conn)->subject);
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_connect();
+    tls_rig_talk();
+    ck_assert_ptr_null(conn_tls_facts(rig.server.conn)->subject);
 }
 END_TEST
 
 START_TEST(versions_and_ciphers_are_those_of_the_options)
 {
-    struct tls_options s = server_options(), c = client_options();
+    struct tls_options s = tls_rig_server_options(), c = tls_rig_client_options();
     s.min_version = _i == 1 ? TLS_MIN_VERSION_1_3 : TLS_MIN_VERSION_1_2;
     s.ciphers = "TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384";
-    open_listener(&s);
-    open_client(&c);
-    connect_again();
-    ck_assert_str_eq(conn_tls_facts(server.conn)->cipher, "TLS_CHACHA20_POLY1305_SHA256");
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_connect();
+    ck_assert_str_eq(conn_tls_facts(rig.server.conn)->cipher, "TLS_CHACHA20_POLY1305_SHA256");
 }
 END_TEST
 
@@ -282,15 +119,15 @@ START_TEST(a_refusal_names_certificate_and_reason_on_both_sides)
         .cert = file_or_null(r->client_cert),
         .server_name = r->server_name,
     };
-    open_listener(&s);
-    open_client(&c);
-    start_dial(5000);
-    loop_support_until(loop, is_dial_over, NULL);
-    loop_support_until(loop, has_ended, &server);
-    server.conn = conn_close(server.conn, 5000);
-    loop_support_until(loop, has_ended, &client);
-    ck_assert_str_eq(server.text, r->server_text);
-    ck_assert_msg(strstr(client.text, r->client_text) != NULL, "%s", client.text);
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_dial(5000);
+    loop_support_until(rig.loop, tls_rig_is_dial_over, NULL);
+    loop_support_until(rig.loop, tls_rig_has_ended, &rig.server);
+    rig.server.conn = conn_close(rig.server.conn, 5000);
+    loop_support_until(rig.loop, tls_rig_has_ended, &rig.client);
+    ck_assert_str_eq(rig.server.text, r->server_text);
+    ck_assert_msg(strstr(rig.client.text, r->client_text) != NULL, "%s", rig.client.text);
 }
 END_TEST
 
@@ -300,18 +137,18 @@ START_TEST(a_dial_gives_up_on_a_handshake_that_stalls)
     struct url url;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
-    const struct tls_options c = client_options();
+    const struct tls_options c = tls_rig_client_options();
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* its backlog takes the connection, and nobody speaks */
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
     ck_assert_int_eq(listen(fd, 1), 0);
     ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    open_client(&c);
+    tls_rig_open_client(&c);
     snprintf(text, sizeof(text), "mqtts://127.0.0.1:%u", ntohs(address.sin_port));
     ck_assert_int_eq(url_parse(text, "mqtts", &url), 0);
-    const struct dial_params params = {.url = &url, .tls = client_tls, .timeout_ms = 50};
-    ck_assert_int_eq(dial_start(loop, &params, &dial_cbs, NULL, &dial), 0);
-    loop_support_until(loop, is_dial_over, NULL);
-    ck_assert_msg(strstr(client.text, ": the handshake was not done in time") != NULL, "%s", client.text);
+    const struct dial_params params = {.url = &url, .tls = rig.client_tls, .timeout_ms = 50};
+    ck_assert_int_eq(dial_start(rig.loop, &params, &tls_rig_dial_cbs, NULL, &rig.dial), 0);
+    loop_support_until(rig.loop, tls_rig_is_dial_over, NULL);
+    ck_assert_msg(strstr(rig.client.text, ": the handshake was not done in time") != NULL, "%s", rig.client.text);
     close(fd);
 }
 END_TEST
@@ -320,85 +157,85 @@ END_TEST
 
 START_TEST(a_client_comes_back_with_its_session)
 {
-    const struct tls_options s = mutual_options(), c = client_options();
-    open_listener(&s);
-    open_client(&c);
-    connect_again();
-    assert_talking(); /* the ticket comes with the first bytes */
-    ck_assert(!conn_tls_facts(server.conn)->is_resumed);
-    connect_again();
-    assert_talking();
-    ck_assert(conn_tls_facts(server.conn)->is_resumed);
-    ck_assert_str_eq(conn_tls_facts(server.conn)->common_name, "pump-3");
+    const struct tls_options s = tls_rig_mutual_options(), c = tls_rig_client_options();
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_connect();
+    tls_rig_talk(); /* the ticket comes with the first bytes */
+    ck_assert(!conn_tls_facts(rig.server.conn)->is_resumed);
+    tls_rig_connect();
+    tls_rig_talk();
+    ck_assert(conn_tls_facts(rig.server.conn)->is_resumed);
+    ck_assert_str_eq(conn_tls_facts(rig.server.conn)->common_name, "pump-3");
 }
 END_TEST
 
 START_TEST(a_reload_ends_all_sessions)
 {
-    const struct tls_options s = mutual_options(), c = client_options();
-    open_listener(&s);
-    open_client(&c);
-    connect_again();
-    assert_talking();
-    ck_assert_int_eq(tls_reload(_i == 0 ? server_tls : client_tls, NULL), 0);
-    connect_again();
-    ck_assert(!conn_tls_facts(server.conn)->is_resumed);
+    const struct tls_options s = tls_rig_mutual_options(), c = tls_rig_client_options();
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_connect();
+    tls_rig_talk();
+    ck_assert_int_eq(tls_reload(_i == 0 ? rig.server_tls : rig.client_tls, NULL), 0);
+    tls_rig_connect();
+    ck_assert(!conn_tls_facts(rig.server.conn)->is_resumed);
 }
 END_TEST
 
 START_TEST(new_files_are_for_new_connections_and_old_ones_live_on)
 {
-    struct tls_options s = mutual_options();
-    const struct tls_options c = client_options();
+    struct tls_options s = tls_rig_mutual_options();
+    const struct tls_options c = tls_rig_client_options();
     s.cert = tls_support_copy("server.pem", "live.pem");
-    open_listener(&s);
-    open_client(&c);
-    connect_again();
-    ck_assert(!tls_has_changed(server_tls));
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
+    tls_rig_connect();
+    ck_assert(!tls_has_changed(rig.server_tls));
     tls_support_copy("server2.pem", "live.pem");
-    ck_assert(tls_has_changed(server_tls));
-    ck_assert_int_eq(tls_reload(server_tls, NULL), 0);
-    ck_assert(!tls_has_changed(server_tls));
-    assert_talking();
-    ck_assert_str_eq(conn_tls_facts(client.conn)->common_name, "server");
-    connect_again();
-    assert_talking();
-    ck_assert_str_eq(conn_tls_facts(client.conn)->common_name, "server2");
+    ck_assert(tls_has_changed(rig.server_tls));
+    ck_assert_int_eq(tls_reload(rig.server_tls, NULL), 0);
+    ck_assert(!tls_has_changed(rig.server_tls));
+    tls_rig_talk();
+    ck_assert_str_eq(conn_tls_facts(rig.client.conn)->common_name, "server");
+    tls_rig_connect();
+    tls_rig_talk();
+    ck_assert_str_eq(conn_tls_facts(rig.client.conn)->common_name, "server2");
 }
 END_TEST
 
 START_TEST(a_broken_file_changes_nothing_and_is_tried_once)
 {
-    struct tls_options s = mutual_options();
-    const struct tls_options c = client_options();
+    struct tls_options s = tls_rig_mutual_options();
+    const struct tls_options c = tls_rig_client_options();
     s.cert = tls_support_copy("server.pem", "live.pem");
-    open_listener(&s);
-    open_client(&c);
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
     tls_support_write_file("live.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n");
-    ck_assert(tls_has_changed(server_tls));
-    ck_assert_int_lt(tls_reload(server_tls, NULL), 0);
+    ck_assert(tls_has_changed(rig.server_tls));
+    ck_assert_int_lt(tls_reload(rig.server_tls, NULL), 0);
     ck_assert_msg(strstr(err_text(), "live.pem: ") != NULL, "%s", err_text());
-    ck_assert(!tls_has_changed(server_tls));
-    connect_again();
-    assert_talking();
-    ck_assert_msg(strncmp(tls_summary(server_tls), "CN=server,O=site, valid until ", 29) == 0, "%s",
-                  tls_summary(server_tls));
+    ck_assert(!tls_has_changed(rig.server_tls));
+    tls_rig_connect();
+    tls_rig_talk();
+    ck_assert_msg(strncmp(tls_summary(rig.server_tls), "CN=server,O=site, valid until ", 29) == 0, "%s",
+                  tls_summary(rig.server_tls));
 }
 END_TEST
 
 START_TEST(other_files_can_be_named_while_connections_live)
 {
-    const struct tls_options s = server_options();
-    struct tls_options next = server_options();
-    const struct tls_options c = client_options();
-    open_listener(&s);
-    open_client(&c);
+    const struct tls_options s = tls_rig_server_options();
+    struct tls_options next = tls_rig_server_options();
+    const struct tls_options c = tls_rig_client_options();
+    tls_rig_listen(&s);
+    tls_rig_open_client(&c);
     next.cert = tls_support_file("no-such-file");
-    ck_assert_int_lt(tls_reload(server_tls, &next), 0);
+    ck_assert_int_lt(tls_reload(rig.server_tls, &next), 0);
     next.cert = tls_support_file("server2.pem");
-    ck_assert_int_eq(tls_reload(server_tls, &next), 0);
-    connect_again();
-    ck_assert_str_eq(conn_tls_facts(client.conn)->common_name, "server2");
+    ck_assert_int_eq(tls_reload(rig.server_tls, &next), 0);
+    tls_rig_connect();
+    ck_assert_str_eq(conn_tls_facts(rig.client.conn)->common_name, "server2");
 }
 END_TEST
 
@@ -423,16 +260,16 @@ START_TEST(a_watch_reads_changed_files_by_itself)
 {
     struct watched seen = {0};
     struct tls_watch *watch;
-    struct tls_options s = server_options();
+    struct tls_options s = tls_rig_server_options();
     s.cert = tls_support_copy("server.pem", "live.pem");
-    ck_assert_int_eq(tls_new(&s, &server_tls), 0);
-    ck_assert_int_eq(tls_watch_new(loop, on_watched, &seen, &watch), 0);
-    ck_assert_int_eq(tls_watch_add(watch, "door", server_tls), 0);
+    ck_assert_int_eq(tls_new(&s, &rig.server_tls), 0);
+    ck_assert_int_eq(tls_watch_new(rig.loop, on_watched, &seen, &watch), 0);
+    ck_assert_int_eq(tls_watch_add(watch, "door", rig.server_tls), 0);
     tls_support_copy("server2.pem", "live.pem");
-    loop_support_until(loop, was_called, &seen);
+    loop_support_until(rig.loop, was_called, &seen);
     ck_assert_int_eq(seen.last, 0);
-    ck_assert_msg(strncmp(tls_summary(server_tls), "CN=server2,", 11) == 0, "%s", tls_summary(server_tls));
-    tls_watch_reload(watch, server_tls, NULL);
+    ck_assert_msg(strncmp(tls_summary(rig.server_tls), "CN=server2,", 11) == 0, "%s", tls_summary(rig.server_tls));
+    tls_watch_reload(watch, rig.server_tls, NULL);
     ck_assert_int_eq(seen.n_calls, 2);
     tls_watch_free(watch);
 }
@@ -485,22 +322,23 @@ START_TEST(a_key_opens_with_its_password_alone)
     o.key_password = tls_support_write_file("password", "open sesam\n");
     assert_refused(&o, "locked.pem: the password in ");
     tls_support_write_file("password", "open sesame\n");
-    ck_assert_int_eq(tls_new(&o, &server_tls), 0);
+    ck_assert_int_eq(tls_new(&o, &rig.server_tls), 0);
 }
 END_TEST
 
 START_TEST(what_is_not_right_is_said_although_it_works)
 {
-    struct tls_options o = server_options();
-    ck_assert_int_eq(tls_new(&o, &server_tls), 0);
-    ck_assert_str_eq(tls_warning(server_tls), "");
+    struct tls_options o = tls_rig_server_options();
+    ck_assert_int_eq(tls_new(&o, &rig.server_tls), 0);
+    ck_assert_str_eq(tls_warning(rig.server_tls), "");
     o.cert = tls_support_copy("expired.pem", "bad.pem");
     ck_assert_int_eq(chmod(o.cert, 0640), 0);
-    ck_assert_int_eq(tls_reload(server_tls, &o), 0);
-    ck_assert_msg(strstr(tls_warning(server_tls), "bad.pem can be read by others than its owner (mode 640)") != NULL,
-                  "%s", tls_warning(server_tls));
-    ck_assert_msg(strstr(tls_warning(server_tls), "certificate CN=expired,O=site expired at ") != NULL, "%s",
-                  tls_warning(server_tls));
+    ck_assert_int_eq(tls_reload(rig.server_tls, &o), 0);
+    ck_assert_msg(strstr(tls_warning(rig.server_tls), "bad.pem can be read by others than its owner (mode 640)") !=
+                      NULL,
+                  "%s", tls_warning(rig.server_tls));
+    ck_assert_msg(strstr(tls_warning(rig.server_tls), "certificate CN=expired,O=site expired at ") != NULL, "%s",
+                  tls_warning(rig.server_tls));
 }
 END_TEST
 
@@ -523,7 +361,7 @@ START_TEST(a_file_of_pre_shared_keys_is_checked_line_by_line)
     if (psk_files[_i].error)
         assert_refused(&o, psk_files[_i].error);
     else
-        ck_assert_int_eq(tls_new(&o, &server_tls), 0);
+        ck_assert_int_eq(tls_new(&o, &rig.server_tls), 0);
 }
 END_TEST
 
@@ -531,7 +369,7 @@ static Suite *tls_suite(void)
 {
     TCase *tc;
     Suite *suite = test_suite("tls", &tc);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, tls_rig_setup, tls_rig_teardown);
     tcase_add_test(tc, both_sides_know_whom_they_talk_to);
     tcase_add_test(tc, a_client_without_certificate_is_welcome_where_it_is_optional);
     tcase_add_loop_test(tc, versions_and_ciphers_are_those_of_the_options, 0, 2);

@@ -1,0 +1,31 @@
+/* Whether the certificate of a peer has been revoked, before its connection is used: asked by OCSP when the handshake
+ * is done (tls_ocsp.h). So many questions of a loop are under way at a time; others wait for their turn, and find
+ * perhaps that one before them was about the same certificate. On the connection's loop. Private to net. */
+#ifndef TLS_CHECK_H
+#define TLS_CHECK_H
+
+#include <openssl/ssl.h>
+
+struct loop_task;
+struct tls;
+struct tls_check;
+
+enum tls_check_result {
+    TLS_CHECK_PASSED = 0,
+    TLS_CHECK_WAITS,
+    TLS_CHECK_REFUSED, /* tls_check_text() */
+};
+
+typedef void tls_check_fn(void *arg);
+
+/* Of the peer of SSL, whose handshake is done, as T wants it. *CHECK is NULL at first. WAITS: FN(ARG) runs later, never
+ * from inside this call, and then it is to be called again. SSL and T live at least as long as the check. */
+enum tls_check_result tls_check_peer(struct tls_check **check, struct tls *t, SSL *ssl, tls_check_fn *fn, void *arg);
+/* "revoked since 2026-11-21 10:00:00 UTC (keyCompromise)", "no OCSP answer: ocsp.example:80: Connection refused". */
+const char *tls_check_text(const struct tls_check *c);
+/* FN does not run any more. NULL is fine. Returns NULL. */
+struct tls_check *tls_check_free(struct tls_check *c);
+/* For net_loop: of its next_check. */
+void tls_check_on_turn(struct loop_task *task);
+
+#endif
