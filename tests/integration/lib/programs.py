@@ -233,10 +233,23 @@ class Tinyproxy(Program):
         return 'http://%s127.0.0.1:%d' % ('%s:%s@' % self.login if self.login else '', self.port)
 
 
-class Haproxy(Program):
+class Plain(Program):
     def stop(self):
-        """In the foreground it dies of the signal that asks it to end."""
+        """It dies of the signal that asks it to end."""
         self.kill()
+
+
+class Haproxy(Plain):
+    pass
+
+
+class Responder(Plain):
+    """openssl's OCSP responder for the authority of CERTS, at PORT; INDEX: what it knows of certificates."""
+
+    def __init__(self, certs, port, index='ca/index.txt'):
+        super().__init__('responder', ['openssl', 'ocsp', '-port', str(port), '-index', certs[index], '-CA', certs['ca.pem'],
+                                       '-rsigner', certs['responder.pem'], '-rkey', certs['responder-key.pem'], '-nmin', '60'])
+        self.wait_log('waiting for OCSP client connections')
 
 
 class SProxy(Program):
