@@ -37,9 +37,13 @@ struct toy {
     struct conn_layer layer; /* first */
     uint8_t in[1000];        /* read from below and not looked at */
     size_t in_bytes;
+    conn_layer_wake_fn *wake; /* who drives it */
+    void *wake_arg;
 };
 
 static int n_toys;
+static struct toy *last_toy;
+static bool must_wait; /* the handshake of all of them, behind the greeting */
 
 static void toy_drop(struct toy *t, size_t n)
 {
@@ -68,8 +72,17 @@ static int toy_open(struct conn_layer *l)
         conn_layer_send(l, &byte, 1);
         return conn_layer_fail(l, -EPROTO, "toy: not the greeting");
     }
+    if (must_wait)
+        return -EINPROGRESS;
     toy_drop(t, 2);
     return 0;
+}
+
+static void toy_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg)
+{
+    struct toy *t = (struct toy *)l;
+    t->wake = wake;
+    t->wake_arg = arg;
 }
 
 static int toy_control(struct toy *t, uint8_t what)
@@ -154,13 +167,14 @@ static void toy_free(struct conn_layer *l)
 }
 
 static const struct conn_layer_ops toy_ops = {
-    .open = toy_open, .read = toy_read, .write = toy_write, .finish = toy_finish, .free = toy_free};
+    .open = toy_open, .drive = toy_drive, .read = toy_read, .write = toy_write, .finish = toy_finish, .free = toy_free};
 
 static void push_toy(struct conn_parcel *parcel)
 {
     struct toy *t = calloc(1, sizeof(*t));
     ck_assert_ptr_nonnull(t);
     t->layer.ops = &toy_ops;
+    last_toy = t;
     n_toys++;
     conn_layer_push(&parcel->layer, parcel->fd, &t->layer);
     conn_layer_send(&t->layer, "HI", 2); /* of the upper one of two: waits until the lower one is open */
@@ -259,6 +273,7 @@ static void setup(void)
     user = other = (struct user){.conn = NULL};
     peer = -1;
     n_toys = 0;
+    must_wait = false;
     ck_assert_int_eq(loop_new(&loop), 0);
     loop = loop_free(loop); /* the first one of the process opens what libuv keeps for good */
     n_fds_before = socket_support_count_fds();
@@ -331,6 +346,44 @@ START_TEST(the_handshake_goes_on_while_the_user_is_paused)
     conn_resume(user.conn);
     run_until_got(&user, 5);
     ck_assert_mem_eq(user.got, "hello", 5);
+}
+END_TEST
+
+START_TEST(a_handshake_that_waits_leaves_the_socket_alone_until_it_is_woken)
+{
+    must_wait = true;
+    open_one(SOCKET_TCP);
+    if (_i == 1)
+        conn_pause(user.conn);
+    socket_support_write(peer, "HI", 2);
+    peer_write_record("hello");
+    loop_support_turns(loop, 3);
+    peer_write_record(" again");
+    ck_assert_int_le(loop_support_count_turns(loop, 10), 6);
+    ck_assert_uint_eq(user.got_bytes, 0);
+    must_wait = false;
+    last_toy->wake(last_toy->wake_arg);
+    loop_support_turns(loop, 3);
+    ck_assert_uint_eq(user.got_bytes, _i == 1 ? 0 : 11);
+    conn_resume(user.conn);
+    run_until_got(&user, 11);
+    ck_assert_mem_eq(user.got, "hello again", 11);
+}
+END_TEST
+
+START_TEST(a_conn_that_waits_is_lost_with_its_socket_and_goes_unwoken)
+{
+    must_wait = true;
+    open_one(SOCKET_TCP);
+    socket_support_write(peer, "HI", 2);
+    loop_support_turns(loop, 3);
+    socket_support_reset(peer);
+    peer = -1;
+    loop_support_until(loop, has_ended, &user);
+    ck_assert_int_eq(user.why, CONN_END_ERROR);
+    ck_assert_int_le(loop_support_count_turns(loop, 10), 6);
+    user.conn = conn_close(user.conn, 1000);
+    ck_assert_ptr_null(last_toy->wake);
 }
 END_TEST
 
@@ -564,6 +617,8 @@ static Suite *conn_layer_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, bytes_pass_through_any_number_of_layers, 0, 4);
     tcase_add_test(tc, the_handshake_goes_on_while_the_user_is_paused);
+    tcase_add_loop_test(tc, a_handshake_that_waits_leaves_the_socket_alone_until_it_is_woken, 0, 2);
+    tcase_add_test(tc, a_conn_that_waits_is_lost_with_its_socket_and_goes_unwoken);
     tcase_add_test(tc, what_comes_with_the_end_of_the_handshake_is_offered);
     tcase_add_test(tc, what_is_written_during_the_handshake_waits_and_does_not_keep_the_loop_busy);
     tcase_add_test(tc, bytes_held_by_a_layer_come_after_a_pause_although_the_socket_is_silent);

@@ -7,6 +7,7 @@
 #include "conn_tls.h"
 #include "loop_support.h"
 #include "ocsp_support.h"
+#include "socket_support.h"
 #include "test_main.h"
 #include "tls_internal.h"
 #include "tls_rig.h"
@@ -284,6 +285,26 @@ START_TEST(a_connection_may_be_closed_while_it_waits)
     ocsp_support_set_mood(&responder, OCSP_SUPPORT_ANSWERS);
     loop_support_until(rig.loop, tls_rig_is_dial_over, NULL);
     loop_support_until(rig.loop, tls_rig_has_ended, &rig.client);
+}
+END_TEST
+
+START_TEST(a_client_that_is_lost_meanwhile_is_noticed)
+{
+    struct conn_parcel parcel;
+    responder.mood = OCSP_SUPPORT_WAITS;
+    listen_in_mode(TLS_OCSP_HARD);
+    open_client_with("pump.pem");
+    tls_rig_dial(5000);
+    wait_for_question(1);
+    loop_support_until(rig.loop, tls_rig_is_dial_over, NULL);
+    conn_detach(rig.client.conn, &parcel);
+    rig.client.conn = NULL;
+    socket_support_reset(parcel.fd);
+    parcel.fd = -1;
+    conn_parcel_close(&parcel);
+    loop_support_until(rig.loop, tls_rig_has_ended, &rig.server);
+    ck_assert_str_eq(rig.server.text, "Connection reset by peer");
+    ck_assert_int_lt(loop_support_count_turns(rig.loop, 50), 10);
 }
 END_TEST
 
@@ -673,6 +694,7 @@ static Suite *tls_ocsp_suite(void)
     tcase_add_loop_test(tc, a_responder_that_fails_is_left_alone_for_a_while_where_that_is_no_harm, 0, 2);
     tcase_add_test(tc, what_a_client_sends_meanwhile_waits_and_costs_nothing);
     tcase_add_loop_test(tc, a_connection_may_be_closed_while_it_waits, 0, 2);
+    tcase_add_test(tc, a_client_that_is_lost_meanwhile_is_noticed);
     tcase_add_test(tc, a_connection_that_waits_can_go_to_another_loop);
     tcase_add_test(tc, so_many_questions_at_a_time_and_the_others_profit);
     tcase_add_test(tc, those_who_leave_make_room);
