@@ -79,7 +79,8 @@ def certs_says_what_it_wants(t):
     code, out, _ = run_command([SCRIPT, '--help'])
     assert code == 0 and b'r-proxy-key.pem' in out
     folder = os.path.join(t.folder, 'certs')
-    for mistake in ([], ['--hots', folder], [folder, 'b'], ['--days', '0', folder], ['--host', 'a,DNS:b', folder], ['--host']):
+    for mistake in ([], ['--hots', folder], [folder, 'b'], ['--days', '0', folder], ['--host', 'a,DNS:b', folder], ['--host'],
+                    ['--ocsp', 'https://a', folder], ['--ocsp', 'http://a,URI:http://b', folder]):
         code, _, error = run_command([SCRIPT, *mistake])
         assert code == 2 and 'usage:' in error, mistake
     assert not os.path.exists(folder)
