@@ -39,41 +39,37 @@ static void http_post_free(struct http_post *p)
 
 /* --- The end. P is gone afterwards. */
 
-static void http_post_finish(struct http_post *p)
+static void http_post_end(struct http_post *p, const struct http_post_end *end)
 {
-    size_t n;
-    const uint8_t *body = http_answer_body(p->answer, &n);
     loop_timer_stop(&p->timer);
-    p->fn(p, body, n, NULL, p->arg);
+    p->fn(p, end, p->arg);
     http_post_free(p);
 }
 
-static void http_post_fail_with(struct http_post *p, const char *text)
-{
-    loop_timer_stop(&p->timer);
-    p->fn(p, NULL, 0, text, p->arg);
-    http_post_free(p);
-}
-
-static void http_post_fail(struct http_post *p, const char *why)
+static void http_post_fail(struct http_post *p, bool is_silence, const char *why)
 {
     char text[HTTP_POST_TEXT_MAX];
     snprintf(text, sizeof(text), "%s: %s", p->name, why);
-    http_post_fail_with(p, text);
+    http_post_end(p, &(struct http_post_end){.text = text, .is_silence = is_silence});
 }
 
 /* R: of http_answer. */
 static void http_post_settle(struct http_post *p, int r)
 {
-    if (r == HTTP_ANSWER_DONE)
-        http_post_finish(p);
-    else if (r != HTTP_ANSWER_MORE)
-        http_post_fail(p, r < 0 ? strerror(-r) : http_answer_text(p->answer));
+    struct http_post_end end = {.text = NULL};
+    if (r == HTTP_ANSWER_MORE)
+        return;
+    if (r != HTTP_ANSWER_DONE) {
+        http_post_fail(p, false, r < 0 ? strerror(-r) : http_answer_text(p->answer));
+        return;
+    }
+    end.body = http_answer_body(p->answer, &end.len);
+    http_post_end(p, &end);
 }
 
 static void http_post_on_timer(struct loop_timer *timer)
 {
-    http_post_fail(container_of(timer, struct http_post, timer), "no answer in time");
+    http_post_fail(container_of(timer, struct http_post, timer), true, "no answer in time");
 }
 
 /* --- Connected */
@@ -90,7 +86,7 @@ static void http_post_on_end(struct conn *c, enum conn_end why, const char *text
     if (why == CONN_END_EOF)
         http_post_settle(p, http_answer_end(p->answer));
     else
-        http_post_fail(p, text);
+        http_post_fail(p, false, text);
 }
 
 static const struct conn_cbs http_post_conn_cbs = {.on_input = http_post_on_input, .on_end = http_post_on_end};
@@ -104,19 +100,19 @@ static void http_post_on_connected(struct dial *d, struct conn_parcel *parcel, v
     int r = conn_attach(p->loop, parcel, &http_post_conn_cbs, p, &p->conn);
     if (r < 0) {
         buf_unref(request);
-        http_post_fail(p, err_text());
+        http_post_fail(p, false, err_text());
         return;
     }
     r = conn_write_buf(p->conn, request, 0);
     if (r < 0)
-        http_post_fail(p, strerror(-r));
+        http_post_fail(p, false, strerror(-r));
 }
 
 static void http_post_on_dial_failed(struct dial *d, const char *text, void *arg)
 {
     struct http_post *p = arg;
     p->dial = NULL;
-    http_post_fail_with(p, text);
+    http_post_end(p, &(struct http_post_end){.text = text, .is_silence = true});
 }
 
 static const struct dial_cbs http_post_dial_cbs = {.on_connected = http_post_on_connected,

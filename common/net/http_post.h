@@ -3,6 +3,7 @@
 #ifndef HTTP_POST_H
 #define HTTP_POST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,9 +21,16 @@ struct http_post_params {
     uint32_t timeout_ms; /* for all of it */
 };
 
-/* TEXT NULL: BODY of an answer with status 200, valid during the call. Else TEXT says which host and why there is none:
- * "ocsp.example:80: it answered 404 Not Found". The post is gone afterwards. */
-typedef void http_post_fn(struct http_post *p, const uint8_t *body, size_t n, const char *text, void *arg);
+struct http_post_end {
+    const uint8_t *body; /* of an answer with status 200 */
+    size_t len;
+    const char
+        *text; /* NULL, or which host and why there is no such answer: "a.example:80: it answered 404 Not Found" */
+    bool is_silence; /* it could not be reached, or has not answered in time */
+};
+
+/* END is valid during the call. The post is gone afterwards. */
+typedef void http_post_fn(struct http_post *p, const struct http_post_end *end, void *arg);
 
 /* PARAMS are used during the call only. FN runs later, never from inside this call. 0 or negative errno with
  * err_text(). */

@@ -32,6 +32,7 @@ enum ocsp_status {
 
 struct ocsp_answer {
     enum ocsp_status status;
+    bool is_silence;          /* NONE: nothing has come from the responder */
     time_t until;             /* it counts before */
     char text[OCSP_TEXT_MAX]; /* NONE: why; REVOKED: "revoked since 2026-11-21 10:00:00 UTC (keyCompromise)"; else "" */
 };

@@ -38,19 +38,19 @@ static void ocsp_ask_name(const struct ocsp_ask *a, struct ocsp_answer *answer)
     memcpy(answer->text, text, sizeof(text));
 }
 
-static void ocsp_ask_on_done(struct http_post *p, const uint8_t *body, size_t n, const char *text, void *arg)
+static void ocsp_ask_on_done(struct http_post *p, const struct http_post_end *end, void *arg)
 {
     struct ocsp_ask *a = arg;
-    struct ocsp_answer answer = {.status = OCSP_STATUS_NONE};
+    struct ocsp_answer answer = {.status = OCSP_STATUS_NONE, .is_silence = end->is_silence};
     a->post = NULL;
-    if (text) {
-        snprintf(answer.text, sizeof(answer.text), "%s", text);
+    if (end->text) {
+        snprintf(answer.text, sizeof(answer.text), "%s", end->text);
     } else {
-        ocsp_read_answer(body, n, a->cert, a->issuer, a->request, &answer);
+        ocsp_read_answer(end->body, end->len, a->cert, a->issuer, a->request, &answer);
         if (answer.status == OCSP_STATUS_NONE)
             ocsp_ask_name(a, &answer);
     }
-    a->fn(a, &answer, body, n, a->arg);
+    a->fn(a, &answer, end->body, end->len, a->arg);
     ocsp_ask_free(a);
 }
 

@@ -171,7 +171,8 @@ void tls_ocsp_learn(struct tls_ocsp *o, const X509 *cert, const struct ocsp_answ
     uint8_t key[OCSP_DIGEST_BYTES];
     const time_t now = time(NULL);
     if (answer->status == OCSP_STATUS_NONE) {
-        if (tls_ocsp_get_responder_key(cert, key))
+        /* One that does answer, if not to this question, is asked about other certificates. */
+        if (answer->is_silence && tls_ocsp_get_responder_key(cert, key))
             tls_ocsp_put(o, key, OCSP_STATUS_NONE, now + TLS_OCSP_SILENCE_S);
         return;
     }

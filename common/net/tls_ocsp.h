@@ -7,7 +7,7 @@
  * same way
  *
  *                    | good | revoked | unknown | no answer
- *   TLS_OCSP_SOFT    | in   | refused | in      | in, and the responder is left alone for a while
+ *   TLS_OCSP_SOFT    | in   | refused | in      | in; a responder that is away is left alone for a while
  *   TLS_OCSP_HARD    | in   | refused | refused | refused
  *
  * Only a certificate whose chain is good is asked about, so it is a CA that is trusted who names the responder. Answers

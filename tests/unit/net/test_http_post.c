@@ -17,14 +17,16 @@ static struct ocsp_support responder;
 static struct http_post *post; /* NULL: it has ended */
 static char text[400];
 static size_t n_body;
+static bool is_silence;
 
-static void on_done(struct http_post *p, const uint8_t *body, size_t n, const char *why, void *arg)
+static void on_done(struct http_post *p, const struct http_post_end *end, void *arg)
 {
     ck_assert_ptr_eq(p, post);
     ck_assert_ptr_eq(arg, &responder);
     post = NULL;
-    n_body = n;
-    snprintf(text, sizeof(text), "%s", why ? why : "");
+    n_body = end->len;
+    is_silence = end->is_silence;
+    snprintf(text, sizeof(text), "%s", end->text ? end->text : "");
 }
 
 static bool is_over(void *arg)
@@ -112,6 +114,7 @@ START_TEST(what_is_no_answer_is_told_with_the_hosts_name)
     ask(5000);
     loop_support_until(rig.loop, is_over, NULL);
     ck_assert_msg(strncmp(text, "127.0.0.1:", 10) == 0 && strstr(text, moods[_i].text), "%s", text);
+    ck_assert(!is_silence);
 }
 END_TEST
 
@@ -121,6 +124,7 @@ START_TEST(time_is_limited)
     ask(50);
     loop_support_until(rig.loop, is_over, NULL);
     ck_assert_msg(strstr(text, ": no answer in time") != NULL, "%s", text);
+    ck_assert(is_silence);
     ck_assert_uint_eq(responder.n_questions, 1);
 }
 END_TEST
@@ -133,6 +137,7 @@ START_TEST(nobody_there_is_told)
     ck_assert_int_eq(start(url, "x", 1, 5000), 0);
     loop_support_until(rig.loop, is_over, NULL);
     ck_assert_msg(strstr(text, ": Connection refused") != NULL, "%s", text);
+    ck_assert(is_silence);
 }
 END_TEST
 
