@@ -264,20 +264,23 @@ static uint32_t lmdb_node_value_len(const uint8_t *node)
 
 /* --- Values. */
 
-/* The run of pages from N on that holds VALUE_LEN bytes; false if it is none. */
+/* The run of pages from N on that holds VALUE_LEN bytes; false if it is none. It may be longer: LMDB writes a smaller
+ * value over a larger one. */
 static bool lmdb_check_run(struct lmdb_walk *w, uint64_t n, uint32_t value_len)
 {
-    uint64_t count = (LMDB_PAGE_HEADER - 1 + (uint64_t)value_len) / w->image->page_bytes + 1;
+    uint64_t needed = (LMDB_PAGE_HEADER - 1 + (uint64_t)value_len) / w->image->page_bytes + 1;
     uint8_t header[LMDB_PAGE_HEADER];
-    for (uint64_t i = 0; i < count; i++) {
-        if (!lmdb_see_page(w, n + i, lmdb_entry_faults(w)))
-            return false;
-    }
+    if (!lmdb_see_page(w, n, lmdb_entry_faults(w)))
+        return false;
     if (!lmdb_read(w->image, n * w->image->page_bytes, header, sizeof header) ||
         lmdb_u64(header + LMDB_PAGE_NUMBER) != n || lmdb_u16(header + LMDB_PAGE_FLAGS) != LMDB_OVERFLOW ||
-        lmdb_u32(header + LMDB_PAGE_RUN) != count) {
+        lmdb_u32(header + LMDB_PAGE_RUN) < needed) {
         lmdb_fault(w, lmdb_entry_faults(w), "page %" PRIu64 " does not begin a value of %u bytes", n, value_len);
         return false;
+    }
+    for (uint64_t i = 1; i < lmdb_u32(header + LMDB_PAGE_RUN); i++) {
+        if (!lmdb_see_page(w, n + i, lmdb_entry_faults(w)))
+            return false;
     }
     return true;
 }
@@ -440,8 +443,27 @@ static int lmdb_visit_entry(struct lmdb_walk *w, uint64_t n, struct store_bytes 
     return w->fn ? w->fn(w->arg, key, value) : 0;
 }
 
+/* Nodes lie one behind the other from the end of the free space to the end of the page, in any order: two that overlap,
+ * or a gap, would show in their sum. */
+static void lmdb_check_packing(struct lmdb_walk *w, uint64_t n, const uint8_t *page)
+{
+    bool is_leaf = lmdb_u16(page + LMDB_PAGE_FLAGS) == LMDB_LEAF;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < lmdb_page_nodes(page); i++) {
+        const uint8_t *node = lmdb_page_node(w, page, i);
+        if (!node)
+            return; /* a fault that will be told */
+        uint64_t value_len = lmdb_u16(node + LMDB_NODE_FLAGS) == LMDB_BIG_DATA ? 8 : lmdb_node_value_len(node);
+        uint64_t len = LMDB_NODE_HEADER + lmdb_node_key(node).len + (is_leaf ? value_len : 0);
+        sum += len + len % 2;
+    }
+    if (sum != w->image->page_bytes - lmdb_u16(page + LMDB_PAGE_UPPER))
+        lmdb_fault(w, &w->faults->others, "page %" PRIu64 ": its entries do not fill it", n);
+}
+
 static int lmdb_visit_leaf(struct lmdb_walk *w, uint64_t n, const uint8_t *page)
 {
+    lmdb_check_packing(w, n, page);
     for (unsigned i = 0; i < lmdb_page_nodes(page); i++) {
         const uint8_t *node = lmdb_page_node(w, page, i);
         struct store_bytes value;
@@ -465,6 +487,7 @@ static int lmdb_visit_page(struct lmdb_walk *w, uint64_t n, unsigned depth, cons
 static int lmdb_visit_branch(struct lmdb_walk *w, uint64_t n, const uint8_t *page, unsigned depth,
                              const struct lmdb_tree *tree)
 {
+    lmdb_check_packing(w, n, page);
     for (unsigned i = 0; i < lmdb_page_nodes(page); i++) {
         const uint8_t *node = lmdb_page_node(w, page, i);
         if (!node || (i > 0 && !lmdb_key_is_good(w, lmdb_node_key(node)))) {

@@ -20,7 +20,7 @@
 /* --- Checking. */
 
 struct repair_check {
-    uint64_t n_bad;
+    uint64_t n_good, n_bad;
     char first[128];
 };
 
@@ -29,7 +29,9 @@ static int repair_check_value(void *arg, struct store_bytes key, struct store_by
     struct repair_check *c = arg;
     struct store_bytes value;
     char name[64];
-    if (lmdb_value_unseal(key, sealed, &value) || c->n_bad++ > 0)
+    bool is_good = lmdb_value_unseal(key, sealed, &value);
+    *(is_good ? &c->n_good : &c->n_bad) += 1;
+    if (is_good || c->n_bad > 1)
         return 0;
     snprintf(c->first, sizeof c->first, "the value of key '%s' has a wrong checksum",
              str_quote(name, sizeof name, key.bytes, key.len));
@@ -133,23 +135,32 @@ static int repair_copy_state(const char *path, const struct lmdb_image *image, c
     return r;
 }
 
-/* The state to go on with: the newest, unless that is damaged and the one before it is whole: then only the last commit
- * is lost. */
+/* How many of the entries that a state should have cannot be read. */
+static int repair_count_lost(const struct lmdb_image *image, const struct lmdb_state *state, uint64_t *ret_lost)
+{
+    struct lmdb_faults faults;
+    struct repair_check check = {0};
+    int r = lmdb_image_walk(image, state, repair_check_value, &check, &faults);
+    if (r < 0)
+        return r;
+    uint64_t n = state->entries.n_entries;
+    *ret_lost = n > check.n_good ? n - check.n_good : 0;
+    return 0;
+}
+
+/* The state to go on with: the newest, unless less is lost of the one before it. Both share most of their pages, so
+ * that this is so when a page of the last transaction is damaged. */
 static int repair_choose(const struct lmdb_image *image, const struct lmdb_state **ret_state)
 {
-    const struct lmdb_state *newest = &image->states[0], *before = &image->states[1];
-    struct repair_check check = {0};
-    struct lmdb_faults faults;
-    *ret_state = newest;
-    if (!image->has_state[1] || before->txn == 0)
+    uint64_t newest, before;
+    *ret_state = &image->states[0];
+    if (!image->has_state[1])
         return 0;
-    int r = lmdb_image_walk(image, newest, repair_check_value, &check, &faults);
-    if (r < 0 || (!lmdb_faults_any(&faults) && check.n_bad == 0))
-        return r;
-    check.n_bad = 0;
-    r = lmdb_image_walk(image, before, repair_check_value, &check, &faults);
-    if (r >= 0 && !lmdb_faults_any(&faults) && check.n_bad == 0)
-        *ret_state = before;
+    int r = repair_count_lost(image, &image->states[0], &newest);
+    if (r >= 0)
+        r = repair_count_lost(image, &image->states[1], &before);
+    if (r >= 0 && before < newest)
+        *ret_state = &image->states[1];
     return r;
 }
 

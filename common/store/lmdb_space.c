@@ -57,11 +57,13 @@ int lmdb_space_init(struct lmdb_space *s, MDB_env *env, uint64_t max_bytes)
     return r < 0 ? r : lmdb_space_set_reserve(s, false);
 }
 
-int lmdb_space_grow(struct lmdb_space *s)
+int lmdb_space_grow(struct lmdb_space *s, uint64_t needed)
 {
     uint64_t step = s->file_bytes / 4;
     if (step > LMDB_SPACE_STEP_MAX)
         step = LMDB_SPACE_STEP_MAX;
+    if (step < needed)
+        step = needed;
     if (step < LMDB_SPACE_STEP_MIN)
         step = LMDB_SPACE_STEP_MIN;
     for (int r = STORE_FULL; r == STORE_FULL && step >= LMDB_SPACE_STEP_MIN; step /= 2) {

@@ -29,8 +29,8 @@ struct lmdb_space {
 
 /* No transaction may be open during any of these. 0 or negative errno with err_text(). */
 int lmdb_space_init(struct lmdb_space *s, struct MDB_env *env, uint64_t max_bytes);
-/* Make it larger: 0, STORE_FULL, or negative errno. */
-int lmdb_space_grow(struct lmdb_space *s);
+/* Make it larger, by NEEDED bytes at least unless that is too much: 0, STORE_FULL, or negative errno. */
+int lmdb_space_grow(struct lmdb_space *s, uint64_t needed);
 /* From now on transactions may use the reserve, or may not. */
 int lmdb_space_set_reserve(struct lmdb_space *s, bool may_use);
 

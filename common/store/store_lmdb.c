@@ -198,16 +198,16 @@ static int lmdb_sync(struct store_driver *d)
     return lmdb_sync_state(lmdb_of(d));
 }
 
-/* LMDB's map changes only while no transaction is open, so the pin is renewed around that: FN with the present state
- * synced. */
-static int lmdb_remap(struct lmdb_store *s, int (*fn)(struct lmdb_space *space))
+/* LMDB's map changes only while no transaction is open, so the pin is renewed around that: FN(space, ARG) with the
+ * present state synced. */
+static int lmdb_remap(struct lmdb_store *s, int (*fn)(struct lmdb_space *space, uint64_t arg), uint64_t arg)
 {
     bool was_pinned = s->pin != NULL;
     int r = was_pinned ? lmdb_sync_state(s) : 0;
     if (r < 0)
         return r;
     lmdb_unpin(s);
-    r = fn(&s->space);
+    r = fn(&s->space, arg);
     if (was_pinned && r >= 0 && mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->pin))
         return err_set(-EIO, "read: too many readers");
     return r;
@@ -294,14 +294,9 @@ static int lmdb_try(struct lmdb_store *s, struct lmdb_attempt *a)
     return r;
 }
 
-static int lmdb_reserve_on(struct lmdb_space *space)
+static int lmdb_set_reserve(struct lmdb_space *space, uint64_t may_use)
 {
-    return lmdb_space_set_reserve(space, true);
-}
-
-static int lmdb_reserve_off(struct lmdb_space *space)
-{
-    return lmdb_space_set_reserve(space, false);
+    return lmdb_space_set_reserve(space, may_use);
 }
 
 /* The first one from B on that may use the reserve; those before it are refused. */
@@ -347,20 +342,29 @@ static int lmdb_commit_full(struct lmdb_store *s, struct store_batch *from, stru
         return r;
     if (r == 0)
         *ret_at = not_fitting;
-    r = lmdb_remap(s, lmdb_reserve_on);
+    r = lmdb_remap(s, lmdb_set_reserve, true);
     if (r < 0)
         return r;
     r = lmdb_commit_reserve(s, *ret_at, ret_at);
-    int back = lmdb_remap(s, lmdb_reserve_off);
+    int back = lmdb_remap(s, lmdb_set_reserve, false);
     return r ? r : back;
 }
 
-/* No transaction fits any more: 0 = now one may, STORE_FULL = none will. With lazy durability the pages freed since the
+/* What FROM and those behind it need in one transaction, about: twice what they hold. */
+static uint64_t lmdb_needed_bytes(const struct store_batch *from)
+{
+    uint64_t n = 0;
+    for (const struct store_batch *b = from; b && n < LMDB_TXN_BYTES; b = store_batch_next(b))
+        n += lmdb_batch_bytes(b);
+    return 2 * n;
+}
+
+/* FROM does not fit any more: 0 = now it may, STORE_FULL = it will not. With lazy durability the pages freed since the
  * last sync come back first. */
-static int lmdb_make_room(struct lmdb_store *s, bool *is_synced)
+static int lmdb_make_room(struct lmdb_store *s, const struct store_batch *from, bool *is_synced)
 {
     bool was_synced = *is_synced || !s->pin;
-    int r = lmdb_remap(s, lmdb_space_grow);
+    int r = lmdb_remap(s, lmdb_space_grow, lmdb_needed_bytes(from));
     *is_synced = true;
     return r == STORE_FULL && !was_synced ? 0 : r;
 }
@@ -380,7 +384,7 @@ static int lmdb_commit_group(struct lmdb_store *s, struct store_batch *from, str
         }
         if (r != STORE_FULL)
             return r;
-        r = lmdb_make_room(s, &is_synced);
+        r = lmdb_make_room(s, *ret_at, &is_synced);
         if (r < 0)
             return r;
         if (r == STORE_FULL)
