@@ -21,7 +21,9 @@ import time
 
 START_LIMIT_S = 15
 ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]  # nothing is left over, however this process ends
-NULL_BROKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "null_broker.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
+NULL_BROKER = os.path.join(HERE, "null_broker.py")
+CERTS = os.path.join(HERE, "..", "..", "deploy", "certs")
 
 
 class ChainError(Exception):
@@ -78,6 +80,7 @@ user {user}
 max_queued_messages 0
 max_inflight_messages 1000
 set_tcp_nodelay {nodelay}
+{tls}
 """
 
 HAPROXY_CONF = """\
@@ -90,7 +93,15 @@ defaults
   timeout server 1h
 listen hop
   bind 127.0.0.1:{listen_port}{bind_options}
+{rules}
   server next 127.0.0.1:{next_port}{server_options}
+"""
+
+# Like our programs, it does nothing for a client that has not said anything yet.
+HAPROXY_WAIT = """\
+  tcp-request inspect-delay 1h
+  tcp-request content accept if { req.len gt 0 }
+  tcp-request content reject
 """
 
 
@@ -101,6 +112,7 @@ class Peer:
     {link} {link_port}       between the two programs of the chain; where bytes are counted, a relay stands there, and the
                              last command gets its address
     {broker} {broker_port}   where the broker listens
+    {scheme}                 mqtt, or mqtts where clients connect with TLS
     {dir}                    an empty folder
 
     {listen}, {link} and {broker} are HOST:PORT.
@@ -122,20 +134,26 @@ class Peer:
             shlex.split(command)
         return cls(name, commands)
 
-    def prepare(self, ports, folder):
+    def prepare(self, ports, folder, tls=None):
         """The commands as argument lists. `ports` has also far_link, the link as the last of several commands sees it, and
-        near_broker, the broker as the first one does."""
-        near = {"dir": folder}
+        near_broker, the broker as the first one does. `tls`: for the one where clients connect."""
+        near = {"dir": folder, "scheme": "mqtts" if tls else "mqtt"}
         for name, port in (("listen", ports["listen"]), ("link", ports["link"]), ("broker", ports["near_broker"])):
             near[name] = f"127.0.0.1:{port}"
             near[f"{name}_port"] = port
         far = {**near, "link": f"127.0.0.1:{ports['far_link']}", "link_port": ports["far_link"]}
         last = len(self.commands) - 1
         try:
-            return [[part.format(**(far if 0 < number == last else near)) for part in shlex.split(command)]
-                    for number, command in enumerate(self.commands)]
+            stages = [[part.format(**(far if 0 < number == last else near)) for part in shlex.split(command)]
+                      for number, command in enumerate(self.commands)]
         except (KeyError, IndexError) as e:
             raise ChainError(f"peer {self.name}: {e} is not among {', '.join(near)}") from None
+        if tls and stages:
+            stages[-1] += self.tls_arguments(tls)
+        return stages
+
+    def tls_arguments(self, tls):
+        raise ChainError(f"peer {self.name}: how it serves with TLS is not known here")
 
 
 class Direct(Peer):
@@ -152,16 +170,23 @@ class Haproxy(Peer):
         super().__init__(name, [None, None])
         self.near_bind_options = self.far_server_options = ""
 
-    def prepare(self, ports, folder):
+    def prepare(self, ports, folder, tls=None):
         return [self.hop(folder, "near", ports["link"], ports["near_broker"], self.near_bind_options, ""),
-                self.hop(folder, "far", ports["listen"], ports["far_link"], "", self.far_server_options)]
+                self.hop(folder, "far", ports["listen"], ports["far_link"], self.tls_bind_options(tls), self.far_server_options,
+                         HAPROXY_WAIT if tls else "")]
 
     @staticmethod
-    def hop(folder, name, listen_port, next_port, bind_options, server_options):
+    def tls_bind_options(tls):
+        if not tls:
+            return ""
+        return f" ssl crt {tls.server}" + (f" verify required ca-file {tls.ca}" if tls.ca else "")
+
+    @staticmethod
+    def hop(folder, name, listen_port, next_port, bind_options, server_options, rules=""):
         path = os.path.join(folder, f"{name}.cfg")
         with open(path, "w") as f:
             f.write(HAPROXY_CONF.format(listen_port=listen_port, next_port=next_port, bind_options=bind_options,
-                                        server_options=server_options))
+                                        server_options=server_options, rules=rules))
         return ["haproxy", "-db", "-f", path]
 
 
@@ -171,39 +196,73 @@ class TlsPerClient(Haproxy):
     def __init__(self):
         super().__init__("MQTT over TLS, a connection per client")
 
-    def prepare(self, ports, folder):
+    def prepare(self, ports, folder, tls=None):
         certificate = os.path.join(folder, "certificate.pem")
         make_certificate(certificate)
         self.near_bind_options = f" ssl crt {certificate}"
         self.far_server_options = " ssl verify none"
-        return super().prepare(ports, folder)
+        return super().prepare(ports, folder, tls)
 
 
-def make_certificate(path):
-    """One of its own, and its key, in one file."""
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=localhost", "-keyout", path + ".key", "-out", path]
+class Tls:
+    """Files for TLS where clients connect, made in FOLDER. KIND: "ecdsa" (P-256) or "rsa" (2,048 bits), the key of the server's
+    certificate; "mutual": ecdsa, and clients have to show one as well."""
+
+    def __init__(self, kind, folder):
+        self.server = os.path.join(folder, "tls-server.pem")  # with its key, as that of the clients
+        self.client = self.ca = None
+        if kind != "mutual":
+            make_certificate(self.server, kind)
+            return
+        made = os.path.join(folder, "certs")
+        run_to_end([CERTS, made])
+        self.client = os.path.join(folder, "tls-client.pem")
+        self.ca = os.path.join(made, "ca.pem")
+        for name, path in (("server", self.server), ("client", self.client)):
+            join_files(path, os.path.join(made, f"{name}.pem"), os.path.join(made, f"{name}-key.pem"))
+
+
+def run_to_end(argv):
     try:
         subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     except OSError as e:
-        raise ChainError(f"openssl: {e.strerror}") from None
+        raise ChainError(f"{argv[0]}: {e.strerror}") from None
     except subprocess.CalledProcessError as e:
-        raise ChainError(f"openssl: {e.stderr.strip()}") from None
-    with open(path, "a") as both, open(path + ".key") as key:
-        both.write(key.read())
+        raise ChainError(f"{argv[0]}: {e.stderr.strip()}") from None
+
+
+def join_files(path, *parts):
+    with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as both:
+        for part in parts:
+            with open(part) as f:
+                both.write(f.read())
+
+
+KEYS = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
+
+
+def make_certificate(path, kind="ecdsa"):
+    """One of its own, and its key, in one file."""
+    certificate, key = path + ".cert", path + ".key"
+    run_to_end(["openssl", "req", "-x509", "-newkey", *KEYS[kind], "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                "-keyout", key, "-out", certificate])
+    join_files(path, certificate, key)
 
 
 class Chain:
     """Use as a context manager. `broker_command` None = mosquitto; else a template with {port} and {dir}. `relay`: the program
     counting-relay, put between the last two programs: that is the wide-area network, if this were one. `hold_s`: it is put
-    before the broker instead, and reads nothing for so long of the first client that sends much (0 = always reads)."""
+    before the broker instead, and reads nothing for so long of the first client that sends much (0 = always reads). `tls_kind`:
+    clients connect with TLS (class Tls)."""
 
-    def __init__(self, peer, broker_command=None, nodelay=False, relay=None, hold_s=None):
+    def __init__(self, peer, broker_command=None, nodelay=False, relay=None, hold_s=None, tls_kind=None):
         self.peer = peer
         self.broker_command = broker_command
         self.nodelay = nodelay
         self.relay = relay
         self.hold_s = hold_s
+        self.tls_kind = tls_kind
+        self.tls = None
         self.processes = []  # (label, Popen), the broker first
 
     def __enter__(self):
@@ -220,6 +279,8 @@ class Chain:
         self.stop()
 
     def start(self):
+        if self.tls_kind:
+            self.tls = Tls(self.tls_kind, self.folder)
         self.spawn("broker", self.broker_argv())
         self.wait_for_port("broker")
         is_before_broker = self.relay and self.hold_s is not None
@@ -227,7 +288,7 @@ class Chain:
             self.spawn_relay("broker", [str(int(self.hold_s * 1000))] if self.hold_s else [])
         self.ports["near_broker"] = self.ports["relay" if is_before_broker else "broker"]
         self.ports["far_link"] = self.ports["relay" if self.relay and not is_before_broker else "link"]
-        stages = self.peer.prepare(self.ports, self.folder)
+        stages = self.peer.prepare(self.ports, self.folder, self.tls)
         for number, argv in enumerate(stages, 1):
             is_last = number == len(stages)
             if self.relay and not is_before_broker and is_last and number > 1:
@@ -247,13 +308,26 @@ class Chain:
 
     def broker_argv(self):
         if self.broker_command:
+            if self.broker_tls():
+                raise ChainError(f"{self.broker_command}: how it serves with TLS is not known here")
             values = {"port": self.ports["broker"], "dir": self.folder}
             return [part.format(**values) for part in shlex.split(self.broker_command)]
         path = os.path.join(self.folder, "mosquitto.conf")
         with open(path, "w") as f:
             f.write(MOSQUITTO_CONF.format(port=self.ports["broker"], user=pwd.getpwuid(os.getuid()).pw_name,
-                                          nodelay="true" if self.nodelay else "false"))
+                                          nodelay="true" if self.nodelay else "false", tls=self.mosquitto_tls()))
         return [shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto", "-c", path]
+
+    def broker_tls(self):
+        """None: it serves in clear text"""
+        return None if self.peer.commands else self.tls
+
+    def mosquitto_tls(self):
+        tls = self.broker_tls()
+        if not tls:
+            return ""
+        client = f"\ncafile {tls.ca}\nrequire_certificate true" if tls.ca else ""
+        return f"certfile {tls.server}\nkeyfile {tls.server}{client}"
 
     def spawn(self, label, argv):
         if not shutil.which(argv[0]):
@@ -308,11 +382,11 @@ class Chain:
 
     @property
     def url(self):
-        return f"mqtt://127.0.0.1:{self.ports['listen']}"
+        return f"{'mqtts' if self.tls else 'mqtt'}://127.0.0.1:{self.ports['listen']}"
 
     @property
     def broker_url(self):
-        return f"mqtt://127.0.0.1:{self.ports['broker']}"
+        return f"{'mqtts' if self.broker_tls() else 'mqtt'}://127.0.0.1:{self.ports['broker']}"
 
     @property
     def relay_counters(self):
@@ -321,7 +395,11 @@ class Chain:
     def arguments(self):
         """For the load generator: what to measure."""
         pids = [f"--pid={label}={process.pid}" for label, process in self.processes if label != "relay"]
-        return [*pids, *([f"--relay={self.relay_counters}"] if self.relay else [])]
+        return [*pids, *([f"--relay={self.relay_counters}"] if self.relay else []), *self.client_arguments()]
+
+    def client_arguments(self):
+        """What its clients have to show."""
+        return [f"--tls-cert={self.tls.client}"] if self.tls and self.tls.client else []
 
 
 def load(program, url, arguments, limit_s=300):
@@ -367,16 +445,17 @@ class Load:
         return {**json.loads(out), "exit_code": self.process.returncode}
 
 
-def serves(program, url, limit_s):
+def serves(program, chain, limit_s):
     """Does a message of a new client pass within LIMIT_S?"""
-    report = load(program, url, ["--count=1", f"--timeout={limit_s}", f"--connect-timeout={limit_s}", f"--drain={limit_s}"])
+    report = load(program, chain.url, ["--count=1", f"--timeout={limit_s}", f"--connect-timeout={limit_s}", f"--drain={limit_s}",
+                                       *chain.client_arguments()])
     return report["clean"]
 
 
 def wait_until_served(program, chain):
     """A chain may listen before its own connections are up."""
     limit = time.monotonic() + START_LIMIT_S
-    while not serves(program, chain.url, 2):
+    while not serves(program, chain, 2):
         if chain.dead() or time.monotonic() > limit:
             ended = f"; ended: {', '.join(chain.dead())}" if chain.dead() else ""
             raise ChainError(f"{chain.peer.name}: no message passes{ended}")

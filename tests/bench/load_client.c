@@ -1,4 +1,4 @@
-/* Sockets and buffers of one client. */
+/* Sockets, TLS and buffers of one client. */
 #include "load_client.h"
 
 #include <errno.h>
@@ -9,7 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "load_mem.h"
+#include "load_tls.h"
 
 void load_client_init(struct load_client *c, enum load_client_role role, uint32_t index, int version)
 {
@@ -18,12 +21,17 @@ void load_client_init(struct load_client *c, enum load_client_role role, uint32_
 
 void load_client_deinit(struct load_client *c)
 {
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
+    load_client_close(c);
     free(c->cut);
     free(c->out);
     c->cut = c->out = NULL;
+}
+
+static int lose(struct load_client *c, int error)
+{
+    c->error = error;
+    c->reason = error == EPROTO ? load_tls_reason() : NULL;
+    return LOAD_CLIENT_GONE;
 }
 
 int load_client_dial(struct load_client *c, const struct load_address *address)
@@ -38,6 +46,36 @@ int load_client_dial(struct load_client *c, const struct load_address *address)
         return -errno;
     c->state = LOAD_CLIENT_DIALING;
     return 0;
+}
+
+int load_client_secure(struct load_client *c, SSL_CTX *tls)
+{
+    bool wants_write = false;
+
+    if (!c->ssl)
+        c->ssl = load_mem_check(load_tls_open(tls, c->fd), 0);
+    c->state = LOAD_CLIENT_SECURING;
+    if (load_tls_handshake(c->ssl, &wants_write) == 0)
+        return LOAD_CLIENT_SECURED;
+    if (errno != EAGAIN)
+        return lose(c, errno);
+    *(wants_write ? &c->may_write : &c->may_read) = false;
+    return LOAD_CLIENT_OK;
+}
+
+void load_client_leave(struct load_client *c)
+{
+    c->state = LOAD_CLIENT_LEAVING;
+    if (c->ssl)
+        SSL_shutdown(c->ssl);
+    shutdown(c->fd, SHUT_WR);
+}
+
+const char *load_client_trouble(const struct load_client *c)
+{
+    if (c->reason)
+        return c->reason;
+    return c->error ? strerror(c->error) : "closed by the other side";
 }
 
 uint8_t *load_client_room(struct load_client *c, size_t len)
@@ -57,17 +95,17 @@ void load_client_wrote(struct load_client *c, size_t len)
 int load_client_flush(struct load_client *c)
 {
     while (c->out_sent < c->out_len && c->may_write) {
-        ssize_t n = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_NOSIGNAL);
+        const uint8_t *bytes = c->out + c->out_sent;
+        size_t len = c->out_len - c->out_sent;
+        ssize_t n = c->ssl ? load_tls_send(c->ssl, bytes, len) : send(c->fd, bytes, len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN) {
             c->may_write = false;
             return LOAD_CLIENT_OK;
         }
-        if (n < 0) {
-            c->error = errno;
-            return LOAD_CLIENT_GONE;
-        }
+        if (n < 0)
+            return lose(c, errno);
         c->out_sent += (size_t)n;
     }
     if (c->out_sent == c->out_len)
@@ -122,15 +160,13 @@ int load_client_read(struct load_client *c, uint8_t *scratch, load_client_packet
     size_t kept = c->cut_len;
 
     size_t room = LOAD_CLIENT_READ_SIZE - kept;
-    ssize_t n = recv(c->fd, scratch + kept, room, 0);
+    ssize_t n = c->ssl ? load_tls_recv(c->ssl, scratch + kept, room) : recv(c->fd, scratch + kept, room, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         c->may_read = errno == EINTR;
         return LOAD_CLIENT_OK;
     }
-    if (n <= 0) {
-        c->error = n < 0 ? errno : 0;
-        return LOAD_CLIENT_GONE;
-    }
+    if (n <= 0)
+        return lose(c, n < 0 ? errno : 0);
     if ((size_t)n < room && !c->is_hung_up)
         c->may_read = false; /* the socket is empty: what comes later, a FIN too, is a new edge */
     if (kept > 0)
@@ -160,6 +196,8 @@ uint32_t load_client_unsent(const struct load_client *c)
 
 void load_client_close(struct load_client *c)
 {
+    SSL_free(c->ssl);
+    c->ssl = NULL;
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;

@@ -90,8 +90,9 @@ static bool set_pattern(struct parse *p, const char *value)
     static const struct {
         const char *name;
         enum load_pattern pattern;
-    } names[] = {{"pairs", LOAD_PATTERN_PAIRS},  {"mesh", LOAD_PATTERN_MESH},   {"fan-in", LOAD_PATTERN_MESH},
-                 {"fan-out", LOAD_PATTERN_MESH}, {"storm", LOAD_PATTERN_STORM}, {"idle", LOAD_PATTERN_IDLE}};
+    } names[] = {{"pairs", LOAD_PATTERN_PAIRS},          {"mesh", LOAD_PATTERN_MESH},   {"fan-in", LOAD_PATTERN_MESH},
+                 {"fan-out", LOAD_PATTERN_MESH},         {"storm", LOAD_PATTERN_STORM}, {"idle", LOAD_PATTERN_IDLE},
+                 {"handshakes", LOAD_PATTERN_HANDSHAKES}};
     const char *colon = strchr(value, ':');
     uint32_t first, second = 1;
 
@@ -110,11 +111,11 @@ static bool set_pattern(struct parse *p, const char *value)
         p->o.pattern = names[i].pattern;
         p->o.publishers = !strcmp(names[i].name, "fan-out") ? 1 : first;
         p->o.subscribers = !strcmp(names[i].name, "fan-in") ? 1 : is_mesh ? second : first;
-        if (p->o.pattern == LOAD_PATTERN_STORM || p->o.pattern == LOAD_PATTERN_IDLE)
+        if (p->o.pattern != LOAD_PATTERN_PAIRS && p->o.pattern != LOAD_PATTERN_MESH)
             p->o.publishers = 0;
         return true;
     }
-    return fail("--pattern", value, "is not pairs, mesh, fan-in, fan-out, storm or idle");
+    return fail("--pattern", value, "is not pairs, mesh, fan-in, fan-out, storm, idle or handshakes");
 }
 
 static bool set_sub_qos(struct parse *p, const char *value)
@@ -164,6 +165,12 @@ static bool set_announce(struct parse *p, const char *value)
     return true;
 }
 
+static bool set_tls_cert(struct parse *p, const char *value)
+{
+    p->o.tls_cert = value;
+    return true;
+}
+
 static bool set_pid(struct parse *p, const char *value)
 {
     char *equals = strchr(value, '=');
@@ -182,10 +189,12 @@ static bool set_pid(struct parse *p, const char *value)
 #define AT(field) offsetof(struct load_options, field)
 
 static const struct row rows[] = {
-    {"url", "mqtt://HOST:PORT", ROW_CALL, 0, 0, 0, set_url, "where to connect (must be given; IPv6 in brackets)"},
+    {"url", "mqtt://HOST:PORT", ROW_CALL, 0, 0, 0, set_url,
+     "where to connect (must be given; IPv6 in brackets); mqtts: with TLS, whatever the certificate"},
     {"pub-url", "mqtt://HOST:PORT", ROW_CALL, 0, 0, 0, set_pub_url, "publishers connect here instead"},
     {"pattern", "NAME:N", ROW_CALL, 0, 0, 0, set_pattern,
-     "pairs:N, mesh:PxS, fan-in:P, fan-out:S, storm:N (connect only), idle:N (default pairs:1)"},
+     "pairs:N, mesh:PxS, fan-in:P, fan-out:S, storm:N (connect only), idle:N, handshakes:N (of TLS, and go; "
+     "default pairs:1)"},
     {"mqtt", "3.1.1|5", ROW_CALL, 0, 0, 0, set_mqtt, "protocol version (default 3.1.1)"},
     {"qos", "N", ROW_INT, AT(qos), 0, 2, NULL, "of messages and subscriptions (default 0)"},
     {"sub-qos", "N", ROW_CALL, 0, 0, 0, set_sub_qos, "of subscriptions, if other than --qos"},
@@ -222,6 +231,7 @@ static const struct row rows[] = {
     {"pid", "LABEL=PID", ROW_CALL, 0, 0, 0, set_pid, "measure CPU and memory of this process (repeatable)"},
     {"relay", "FILE", ROW_CALL, 0, 0, 0, set_relay, "report what counting-relay, which writes FILE, has counted"},
     {"announce", "FILE", ROW_CALL, 0, 0, 0, set_announce, "create FILE when the measured window begins"},
+    {"tls-cert", "FILE", ROW_CALL, 0, 0, 0, set_tls_cert, "PEM: certificate that clients show when asked, and its key"},
     {"json", NULL, ROW_FLAG, AT(json), 0, 0, NULL, "print one JSON object"},
 };
 
@@ -316,9 +326,11 @@ static bool resolve(const char *option, const char *url, struct load_address *re
     char port[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
 
-    if (sscanf(url, "mqtt://[%255[0-9a-fA-F:.]]:%7[0-9]", host, port) != 2 &&
-        sscanf(url, "mqtt://%255[^:/[]:%7[0-9]", host, port) != 2)
-        return fail(option, url, "is not mqtt://HOST:PORT");
+    ret->is_tls = strncmp(url, "mqtts:", 6) == 0;
+    const char *at = url + (ret->is_tls ? 6 : strncmp(url, "mqtt:", 5) == 0 ? 5 : 0);
+    if (sscanf(at, "//[%255[0-9a-fA-F:.]]:%7[0-9]", host, port) != 2 &&
+        sscanf(at, "//%255[^:/[]:%7[0-9]", host, port) != 2)
+        return fail(option, url, "is not mqtt://HOST:PORT or mqtts://HOST:PORT");
     int r = getaddrinfo(host, port, &hints, &list);
     if (r != 0)
         return fail(option, url, gai_strerror(r));
@@ -337,6 +349,8 @@ static bool check_together(struct parse *p)
     if (!resolve("--url", p->url, &o->broker) ||
         !resolve("--pub-url", p->pub_url ? p->pub_url : p->url, &o->pub_broker))
         return false;
+    if (o->pattern == LOAD_PATTERN_HANDSHAKES && !o->broker.is_tls)
+        return fail("--pattern", "handshakes", "needs an mqtts:// URL");
     if (!p->has_sub_qos)
         o->sub_qos = o->qos;
     if (o->count == 0 && o->duration_s == 0)
@@ -389,6 +403,8 @@ const char *load_options_pattern_name(enum load_pattern pattern)
         return "storm";
     case LOAD_PATTERN_IDLE:
         return "idle";
+    case LOAD_PATTERN_HANDSHAKES:
+        return "handshakes";
     }
     return "?";
 }

@@ -7,10 +7,11 @@
 #include <sys/socket.h>
 
 enum load_pattern {
-    LOAD_PATTERN_PAIRS, /* publisher i -> subscriber i, a topic for each */
-    LOAD_PATTERN_MESH,  /* every subscriber gets every publisher's messages: fan-in and fan-out are its edges */
-    LOAD_PATTERN_STORM, /* clients that only connect, all at once */
-    LOAD_PATTERN_IDLE,  /* clients that connect, subscribe and are quiet */
+    LOAD_PATTERN_PAIRS,      /* publisher i -> subscriber i, a topic for each */
+    LOAD_PATTERN_MESH,       /* every subscriber gets every publisher's messages: fan-in and fan-out are its edges */
+    LOAD_PATTERN_STORM,      /* clients that only connect, all at once */
+    LOAD_PATTERN_IDLE,       /* clients that connect, subscribe and are quiet */
+    LOAD_PATTERN_HANDSHAKES, /* clients that do a TLS handshake and go */
 };
 
 /* Faults made on purpose by each publisher, to prove that the accounting sees them. */
@@ -36,6 +37,7 @@ enum {
 struct load_address {
     struct sockaddr_storage socket;
     socklen_t len;
+    bool is_tls;
 };
 
 struct load_process_option {
@@ -47,8 +49,8 @@ struct load_options {
     struct load_address broker; /* of the subscribers, and of all unless --pub-url is given */
     struct load_address pub_broker;
     enum load_pattern pattern;
-    uint32_t publishers;
-    uint32_t subscribers; /* STORM, IDLE: the clients */
+    uint32_t publishers;  /* 0: only connecting is measured */
+    uint32_t subscribers; /* STORM, IDLE, HANDSHAKES: the clients */
     int version;          /* 4 or 5 */
     int qos;
     int sub_qos;
@@ -73,6 +75,7 @@ struct load_options {
     bool json;
     const char *relay;    /* file with its counters; NULL: there is none */
     const char *announce; /* file to create when the measured window opens; NULL: none */
+    const char *tls_cert; /* PEM: certificate of the clients, and its key; NULL: none */
     struct load_process_option processes[LOAD_PROCESSES_MAX];
     uint32_t process_count;
 };

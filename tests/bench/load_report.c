@@ -36,9 +36,7 @@ static double cpu_s(const struct load_proc *p)
 /* What CPU is divided by: messages, or clients where only connecting is measured. */
 static double work_done(const struct load_options *o, const struct load_report *r)
 {
-    bool is_quiet = o->pattern == LOAD_PATTERN_STORM || o->pattern == LOAD_PATTERN_IDLE;
-
-    return is_quiet ? (double)r->ready : (double)r->window_delivered;
+    return o->publishers == 0 ? (double)r->ready : (double)r->window_delivered;
 }
 
 static double per(double amount, double divisor)
@@ -58,8 +56,7 @@ static void print_hist(const char *title, const struct load_hist *h)
 
 static void print_processes(const struct load_options *o, const struct load_report *r)
 {
-    bool is_idle = o->pattern == LOAD_PATTERN_IDLE;
-    bool is_storm = o->pattern == LOAD_PATTERN_STORM;
+    const char *unit = o->publishers == 0 ? "client" : "message";
     double sum_s = 0;
 
     for (uint32_t i = 0; i < r->process_count; i++) {
@@ -67,15 +64,14 @@ static void print_processes(const struct load_options *o, const struct load_repo
         sum_s += cpu_s(p);
         printf("%-11s cpu %.3f s (user %.2f, system %.2f), %.2f us per %s; memory %.1f MB, %+.1f MB, peak %.1f MB",
                p->label, cpu_s(p), p->cpu_end.user_s - p->cpu_start.user_s, p->cpu_end.system_s - p->cpu_start.system_s,
-               per(cpu_s(p) * 1e6, work_done(o, r)), is_idle || is_storm ? "client" : "message",
-               (double)p->rss_end / 1e6, ((double)p->rss_end - (double)p->rss_before) / 1e6, (double)p->rss_peak / 1e6);
-        if (is_idle)
+               per(cpu_s(p) * 1e6, work_done(o, r)), unit, (double)p->rss_end / 1e6,
+               ((double)p->rss_end - (double)p->rss_before) / 1e6, (double)p->rss_peak / 1e6);
+        if (o->pattern == LOAD_PATTERN_IDLE)
             printf(", %.1f KB per client", per(((double)p->rss_end - (double)p->rss_before) / 1e3, r->ready));
         printf("%s\n", p->is_gone ? " - HAS ENDED" : "");
     }
     if (r->process_count > 1)
-        printf("%-11s cpu %.3f s, %.2f us per %s\n", "together", sum_s, per(sum_s * 1e6, work_done(o, r)),
-               is_idle || is_storm ? "client" : "message");
+        printf("%-11s cpu %.3f s, %.2f us per %s\n", "together", sum_s, per(sum_s * 1e6, work_done(o, r)), unit);
 }
 
 static void print_relay(const struct load_report *r)
@@ -103,6 +99,8 @@ void load_report_print(const struct load_options *o, const struct load_report *r
         printf("flood\n");
     printf("%-11s %u of %u in %.3f s\n", "connected", r->ready, r->clients, r->connect_s);
     print_hist("connecting", &r->connect);
+    if (r->tls[0])
+        printf("%-11s %s\n", "TLS", r->tls);
     if (o->publishers > 0 && c->expected > 0) {
         printf("%-11s published %llu, delivered %llu of %llu in %.3f s: %.0f messages/s\n", "messages",
                (unsigned long long)c->published, (unsigned long long)r->delivered, (unsigned long long)c->expected,
@@ -193,6 +191,8 @@ void load_report_print_json(const struct load_options *o, const struct load_repo
     json_hist("lag_us", &r->lag);
     printf(", \"own_user_s\": %.3f, \"own_system_s\": %.3f, \"trouble\": ", r->own_user_s, r->own_system_s);
     json_string(r->first_trouble);
+    printf(", \"tls\": ");
+    json_string(r->tls);
     if (o->relay)
         json_relay(r);
     printf(", \"processes\": {");

@@ -13,7 +13,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "load_mem.h"
+#include "load_tls.h"
 
 #define SAMPLE_NS UINT64_C(100000000)
 
@@ -239,10 +242,9 @@ static void publish(struct run *run)
 static void measure(struct run *run)
 {
     const struct load_options *o = run->o;
-    bool is_quiet = o->pattern == LOAD_PATTERN_STORM || o->pattern == LOAD_PATTERN_IDLE;
 
     connect_clients(run);
-    if (is_quiet) {
+    if (o->publishers == 0) {
         uint64_t connected_ns = load_worker_clock_ns();
         if (o->pattern == LOAD_PATTERN_IDLE && run->report->end == LOAD_END_COMPLETE)
             wait_for(run, NULL, earlier(run->limit_ns, connected_ns + seconds_ns(o->hold_s)));
@@ -284,6 +286,8 @@ static void collect(struct run *run)
         load_hist_merge(&report->lag, &w->lag);
         if (!report->first_trouble[0])
             memcpy(report->first_trouble, w->first_trouble, sizeof(report->first_trouble));
+        if (!report->tls[0])
+            memcpy(report->tls, w->tls, sizeof(report->tls));
     }
     free(issued);
     report->delivered = atomic_load(&run->shared.delivered);
@@ -320,6 +324,14 @@ static int open_relay(struct run *run)
     if (r < 0)
         fprintf(stderr, "mqtt-load: --relay %s: %s\n", run->o->relay, strerror(-r));
     return r;
+}
+
+static int open_tls(struct run *run)
+{
+    if (!run->o->broker.is_tls && !run->o->pub_broker.is_tls)
+        return 0;
+    run->shared.tls = load_tls_new(run->o->tls_cert);
+    return run->shared.tls ? 0 : -EINVAL;
 }
 
 /* Two descriptors for each thread, and one for each client. */
@@ -372,6 +384,8 @@ int load_run(const struct load_options *o, struct load_report *ret_report)
     r = open_processes(&run);
     if (r == 0)
         r = open_relay(&run);
+    if (r == 0)
+        r = open_tls(&run);
     if (r < 0)
         return r;
     run.shared.notify_fd = eventfd(0, EFD_CLOEXEC);
@@ -391,6 +405,7 @@ int load_run(const struct load_options *o, struct load_report *ret_report)
     for (uint32_t i = 0; i < o->threads; i++)
         load_worker_deinit(&run.workers[i]);
     free(run.workers);
+    SSL_CTX_free(run.shared.tls);
     close(run.shared.notify_fd);
     return r;
 }

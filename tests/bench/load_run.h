@@ -32,6 +32,7 @@ struct load_report {
     struct load_relay relay;
     double own_user_s, own_system_s; /* of the generator, whole run */
     char first_trouble[160];
+    char tls[80]; /* what the clients' handshakes have agreed on; "" = none */
 };
 
 /* 0 with a filled report, or a negative errno with a message on stderr. The report is large: not for the stack. */

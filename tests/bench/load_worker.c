@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "load_mem.h"
+#include "load_tls.h"
 
 enum {
     EVENTS_MAX = 512,
@@ -114,14 +115,20 @@ static void lose_client(struct load_worker *w, struct load_client *c)
 
 /* ---- connecting */
 
-static void dial(struct load_worker *w, struct load_client *c)
+static const struct load_address *address_of(const struct load_worker *w, const struct load_client *c)
 {
     const struct load_options *o = w->shared->options;
+
+    return c->role == LOAD_CLIENT_PUBLISHER ? &o->pub_broker : &o->broker;
+}
+
+static void dial(struct load_worker *w, struct load_client *c)
+{
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
 
     c->dial_ns = load_worker_clock_ns();
     w->dialing++;
-    int r = load_client_dial(c, c->role == LOAD_CLIENT_PUBLISHER ? &o->pub_broker : &o->broker);
+    int r = load_client_dial(c, address_of(w, c));
     if (r == 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
         r = -errno;
     if (r < 0) {
@@ -157,6 +164,25 @@ static void send_connect(struct load_worker *w, struct load_client *c)
     snprintf(id, sizeof(id), "%s-%c%u", w->shared->run_name, roles[c->role], c->index);
     load_client_wrote(c, load_wire_put_connect(load_client_room(c, LOAD_WIRE_SMALL_MAX), c->version, id));
     c->state = LOAD_CLIENT_CONNECTING;
+}
+
+/* What comes before MQTT: TCP, TLS. */
+static int open_connection(struct load_worker *w, struct load_client *c)
+{
+    if (c->state == LOAD_CLIENT_DIALING && !c->may_write)
+        return LOAD_CLIENT_OK;
+    if (address_of(w, c)->is_tls) {
+        int r = load_client_secure(c, w->shared->tls);
+        if (r != LOAD_CLIENT_SECURED)
+            return r;
+        if (!w->tls[0])
+            load_tls_describe(c->ssl, w->tls, sizeof(w->tls));
+    }
+    if (w->shared->options->pattern == LOAD_PATTERN_HANDSHAKES)
+        load_client_leave(c);
+    else
+        send_connect(w, c);
+    return LOAD_CLIENT_OK;
 }
 
 static void make_topic(const struct load_shared *shared, uint32_t index, char *topic, size_t size)
@@ -283,23 +309,34 @@ static bool has_work(const struct load_worker *w, const struct load_client *c)
     return c->publisher && w->phase == LOAD_PHASE_PUBLISH && c->may_write && load_publisher_may_make(c->publisher);
 }
 
+/* The other side has ended the connection: what it has said before is done with. */
+static void end_client(struct load_worker *w, struct load_client *c)
+{
+    if (c->state == LOAD_CLIENT_LEAVING && !c->reason) {
+        become_ready(w, c);
+        load_client_close(c);
+        return;
+    }
+    note_trouble(w, c, "connection lost: %s", load_client_trouble(c));
+    lose_client(w, c);
+}
+
 /* One read, one filling, one write. */
 static void service(struct load_worker *w, struct load_client *c)
 {
     int r = LOAD_CLIENT_OK;
 
-    if (c->state == LOAD_CLIENT_DIALING && c->may_write)
-        send_connect(w, c);
+    if (c->state == LOAD_CLIENT_DIALING || c->state == LOAD_CLIENT_SECURING)
+        r = open_connection(w, c);
     w->now_ns = load_worker_clock_ns();
-    if (may_read(w, c))
+    if (r == LOAD_CLIENT_OK && may_read(w, c) && c->state != LOAD_CLIENT_SECURING)
         r = load_client_read(c, w->scratch, on_packet, w);
     if (r == LOAD_CLIENT_OK && c->publisher && c->state == LOAD_CLIENT_LIVE && w->phase == LOAD_PHASE_PUBLISH)
         load_publisher_fill(c->publisher, c, &w->pace, w->now_ns, &w->lag);
     if (r == LOAD_CLIENT_OK && c->fd >= 0)
         r = load_client_flush(c);
     if (r == LOAD_CLIENT_GONE) {
-        note_trouble(w, c, "connection lost: %s", c->error ? strerror(c->error) : "closed by the other side");
-        lose_client(w, c);
+        end_client(w, c);
         return;
     }
     if (c->publisher)
@@ -516,7 +553,8 @@ void load_worker_init(struct load_worker *w, struct load_shared *shared, uint32_
 {
     const struct load_options *o = shared->options;
     bool has_seqs = o->pattern == LOAD_PATTERN_PAIRS || o->pattern == LOAD_PATTERN_MESH;
-    enum load_client_role role = o->pattern == LOAD_PATTERN_STORM ? LOAD_CLIENT_PLAIN : LOAD_CLIENT_SUBSCRIBER;
+    bool is_plain = o->pattern == LOAD_PATTERN_STORM || o->pattern == LOAD_PATTERN_HANDSHAKES;
+    enum load_client_role role = is_plain ? LOAD_CLIENT_PLAIN : LOAD_CLIENT_SUBSCRIBER;
     uint32_t subscribers = share_of(o->subscribers, number, o->threads);
     char topic[64];
 

@@ -34,6 +34,7 @@ enum load_phase {
 /* Written by workers, read by the run; each change that may end a phase is told through notify_fd (an eventfd). */
 struct load_shared {
     const struct load_options *options;
+    SSL_CTX *tls;      /* NULL: nobody needs it */
     char run_name[16]; /* in topics and client ids, so that two runs do not meet */
     int notify_fd;
     _Atomic int phase;
@@ -92,6 +93,7 @@ struct load_worker {
     struct load_hist connect; /* connect() to CONNACK, or to SUBACK of subscribers */
     struct load_hist lag;     /* how late the generator itself sent */
     char first_trouble[160];  /* why the first connection failed or was cut; "" = none did */
+    char tls[80];             /* what the first handshake has agreed on; "" = there was none */
 };
 
 uint64_t load_worker_clock_ns(void);
