@@ -282,6 +282,7 @@ static int conn_tls_opened(struct conn_tls *t)
     t->facts = tls_facts_new(t->ssl, t->has_psk ? t->psk : NULL);
     free(t->psk);
     t->psk = NULL;
+    tls_forget_handshake(t->ssl);
     return t->facts ? 0 : -ENOMEM;
 }
 

@@ -52,7 +52,8 @@ struct tls {
     struct tls_session *sessions;
 };
 
-static int tls_psk_index; /* of the struct tls_psk_table of an SSL_CTX */
+static int tls_psk_index;           /* of the struct tls_psk_table of an SSL_CTX */
+static SSL_SESSION *tls_no_session; /* with nothing in it, for all connections whose own is not needed any more */
 static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
 
 static void tls_on_ctx_free(void *ctx, void *table, CRYPTO_EX_DATA *data, int index, long arg, void *more)
@@ -63,6 +64,7 @@ static void tls_on_ctx_free(void *ctx, void *table, CRYPTO_EX_DATA *data, int in
 static void tls_init_once(void)
 {
     tls_psk_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, tls_on_ctx_free);
+    tls_no_session = SSL_SESSION_new();
 }
 
 /* --- Options */
@@ -115,6 +117,14 @@ static void tls_stamp_all(const struct tls_options *o, struct tls_stamp *ret_sta
 }
 
 /* --- What OpenSSL asks during a handshake */
+
+/* A connection keeps the chain that was found for the peer's certificate, but there is nobody who would ask for it. */
+static int tls_on_chain(X509_STORE_CTX *store, void *arg)
+{
+    const bool is_good = X509_verify_cert(store) == 1;
+    X509_STORE_CTX_set0_verified_chain(store, NULL);
+    return is_good;
+}
 
 /* "certificate CN=pump-3 refused: certificate has expired". */
 static int tls_on_verify(int is_good, X509_STORE_CTX *store)
@@ -240,6 +250,7 @@ static void tls_set_rules(SSL_CTX *ctx, const struct tls_options *o)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
                               SSL_MODE_NO_AUTO_CHAIN); /* the chain is what the file says */
+    SSL_CTX_set_cert_verify_callback(ctx, tls_on_chain, NULL);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
     SSL_CTX_set_min_proto_version(ctx, o->min_version == TLS_MIN_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
@@ -503,4 +514,55 @@ int tls_expect(struct tls *t, SSL *ssl, const char *host)
         SSL_set_session(ssl, s->session);
     pthread_mutex_unlock(&t->lock);
     return ok == 1 ? 0 : tls_refuse(host);
+}
+
+/* --- What is let go of when a handshake is done */
+
+/* A context with nothing in it for connections that have come to METHOD, which is that of TLS 1.3. */
+static SSL_CTX *tls_get_bare(const SSL_METHOD *method)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static SSL_CTX *bare; /* lives for ever */
+    pthread_mutex_lock(&lock);
+    if (!bare)
+        bare = SSL_CTX_new(method);
+    SSL_CTX *ctx = bare;
+    pthread_mutex_unlock(&lock);
+    return ctx;
+}
+
+static bool tls_limits_fragments(const SSL *ssl)
+{
+    const uint8_t mode = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
+    return mode >= TLSEXT_max_fragment_length_512 && mode <= TLSEXT_max_fragment_length_4096;
+}
+
+/* In TLS 1.3 the session is of no use after the tickets have been made from it, unless it says how long records may be.
+ * OpenSSL has no call to drop it, but one to set another, which begins anew unless the context is of the same method as
+ * the connection. Ours, of all versions, never is. */
+static void tls_forget_session(SSL *ssl)
+{
+    if (!tls_no_session || SSL_version(ssl) != TLS1_3_VERSION || tls_limits_fragments(ssl))
+        return;
+    SSL_CTX *bare = tls_get_bare(SSL_get_ssl_method(ssl));
+    if (bare && SSL_set_SSL_CTX(ssl, bare) == bare)
+        SSL_set_session(ssl, tls_no_session);
+}
+
+/* KEY is OpenSSL's: it stays there without anything in it. One reference is dropped. */
+static void tls_empty_key(EVP_PKEY *key)
+{
+    EVP_PKEY_set_type(key, EVP_PKEY_get_id(key));
+    EVP_PKEY_free(key);
+}
+
+void tls_forget_handshake(SSL *ssl)
+{
+    EVP_PKEY *key;
+    if (SSL_get_tmp_key(ssl, &key) == 1)
+        tls_empty_key(key);
+    if (SSL_get_peer_tmp_key(ssl, &key) == 1)
+        tls_empty_key(key);
+    if (SSL_is_server(ssl)) /* a client makes sessions of the tickets that come later */
+        tls_forget_session(ssl);
 }

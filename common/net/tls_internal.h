@@ -61,6 +61,11 @@ bool tls_ocsp_refuses(const SSL *ssl, X509 *cert);
 /* Whether SESSION, which spares its certificate a new look, may be resumed. NEEDS_CERT: not without one. */
 bool tls_ocsp_may_resume(struct tls_ocsp *o, const SSL_SESSION *session, bool needs_cert);
 
+/* When the handshake is done and all that is of interest has been copied: what OpenSSL goes on keeping of it, though
+ * nothing needs it any more. The keys of the exchange are gone, and a server's session with the certificate of the peer
+ * in it: SSL_get0_peer_certificate(), SSL_get_cipher() and the like know nothing afterwards. */
+void tls_forget_handshake(SSL *ssl);
+
 /* --- conn_tls.c: what OpenSSL says during a handshake */
 
 /* The peer's CERT is refused for ERROR (X509_V_ERR_...) of CULPRIT, which is the same or another of its chain. Both may

@@ -40,10 +40,11 @@ struct user {
 
 static struct loop *loop;
 static struct user user;
-static int user_fd;     /* what the conn has */
-static int peer;        /* the other end; -1 when closed */
-static SSL *peer_tls;   /* on it; NULL: plain */
-static bool peer_is_ws; /* on top of that */
+static int user_fd;            /* what the conn has */
+static int peer;               /* the other end; -1 when closed */
+static SSL *peer_tls;          /* on it; NULL: plain */
+static uint8_t peer_fragments; /* the limit that it asks for, TLSEXT_max_fragment_length_... */
+static bool peer_is_ws;        /* on top of that */
 static struct ws_frames peer_frames;
 static struct ws_service *ws;
 static struct tls *tls;
@@ -158,6 +159,8 @@ static void open_pair(int kind)
     peer_is_ws = kind == KIND_WS || kind == KIND_WSS;
     if (kind == KIND_TLS || kind == KIND_WSS)
         peer_tls = tls_support_peer(fds[1], NULL);
+    if (peer_tls && peer_fragments != TLSEXT_max_fragment_length_DISABLED)
+        ck_assert_int_eq(SSL_set_tlsext_max_fragment_length(peer_tls, peer_fragments), 1);
     user_attach(&user, loop, fds[0]);
     user_fd = fds[0];
     peer = fds[1];
@@ -250,6 +253,7 @@ static void setup(void)
     user = (struct user){.take = SIZE_MAX};
     peer = -1;
     peer_tls = NULL;
+    peer_fragments = TLSEXT_max_fragment_length_DISABLED;
     peer_is_ws = false;
     ws_frames_init(&peer_frames, false, SIZE_MAX);
     ck_assert_int_eq(loop_new(&loop), 0);
@@ -969,6 +973,19 @@ START_TEST(a_key_update_passes_in_both_directions)
 }
 END_TEST
 
+START_TEST(records_stay_within_the_limit_that_the_peer_has_asked_for)
+{
+    size_t seen = 0;
+    peer_fragments = TLSEXT_max_fragment_length_512;
+    open_pair(KIND_TLS);
+    queue_pattern(0, 3000);
+    while (seen < 3000) {
+        loop_support_turns(loop, 1);
+        ck_assert(peer_read_pattern(&seen)); /* it refuses longer ones */
+    }
+}
+END_TEST
+
 START_TEST(the_end_is_told_in_tls_before_it_is_in_tcp)
 {
     uint8_t byte;
@@ -1239,6 +1256,7 @@ static Suite *conn_suite(void)
     tcase_add_test(tc, closing_with_time_ends_when_the_peer_resets);
     ADD_KINDS(closing_at_once_drops_what_is_queued);
     tcase_add_test(tc, a_key_update_passes_in_both_directions);
+    tcase_add_test(tc, records_stay_within_the_limit_that_the_peer_has_asked_for);
     tcase_add_test(tc, the_end_is_told_in_tls_before_it_is_in_tcp);
     tcase_add_test(tc, a_record_that_was_changed_on_its_way_ends_the_conn);
     tcase_add_test(tc, what_is_no_tls_ends_the_conn_and_is_not_answered);
