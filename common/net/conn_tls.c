@@ -378,7 +378,7 @@ static ssize_t conn_tls_write(struct conn_layer *l, const struct iovec *iov, int
     size_t taken = 0, len, written;
     conn_tls_begin(t);
     while (taken < CONN_TLS_WRITE_BYTES && (len = conn_tls_gather(&source, &bytes)) > 0) {
-        /* All or nothing: a record fits, and the BIO takes it whole. */
+        /* All or nothing: the BIO takes it whole, in smaller records if the peer has asked for them. */
         if (SSL_write_ex(t->ssl, bytes, len, &written) != 1)
             return conn_tls_fail(t);
         taken += len;

@@ -247,8 +247,7 @@ static void tls_set_rules(SSL_CTX *ctx, const struct tls_options *o)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF); /* MQTT has an end of its own, and clients just go */
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
                               SSL_MODE_NO_AUTO_CHAIN); /* the chain is what the file says */
     SSL_CTX_set_cert_verify_callback(ctx, tls_on_chain, NULL);
     SSL_CTX_set_read_ahead(ctx, 1);
