@@ -118,7 +118,7 @@ static void tls_stamp_all(const struct tls_options *o, struct tls_stamp *ret_sta
 
 /* --- What OpenSSL asks during a handshake */
 
-/* A connection keeps the chain that was found for the peer's certificate, but there is nobody who would ask for it. */
+/* A connection keeps the chain that was found for the peer's certificate, but nobody asks for it: only OCSP would. */
 static int tls_on_chain(X509_STORE_CTX *store, void *arg)
 {
     const bool is_good = X509_verify_cert(store) == 1;
@@ -249,7 +249,8 @@ static void tls_set_rules(SSL_CTX *ctx, const struct tls_options *o)
                                  SSL_OP_IGNORE_UNEXPECTED_EOF); /* MQTT has an end of its own, and clients just go */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
                               SSL_MODE_NO_AUTO_CHAIN); /* the chain is what the file says */
-    SSL_CTX_set_cert_verify_callback(ctx, tls_on_chain, NULL);
+    if (o->ocsp == TLS_OCSP_OFF)
+        SSL_CTX_set_cert_verify_callback(ctx, tls_on_chain, NULL);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
     SSL_CTX_set_min_proto_version(ctx, o->min_version == TLS_MIN_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
