@@ -6,6 +6,7 @@
 #define LOG_MODULE LOG_R_PROXY
 #include "rproxy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -90,6 +91,7 @@ static struct rp_worker *rproxy_least_loaded(struct rproxy *r)
     unsigned n = worker_pool_size(r->pool);
     struct rp_worker *best = NULL;
     unsigned best_load = 0;
+    assert(n > 0);
     for (unsigned i = 0; i < n; i++) {
         struct rp_worker *w = worker_pool_get(r->pool, (r->next_worker + i) % n)->object;
         unsigned load = atomic_load_explicit(&w->load, memory_order_relaxed);
