@@ -172,7 +172,10 @@ static void rp_session_on_place(struct rp_place *place, struct rp_trunk *t, cons
  * may have reached the broker; to the broker it then looks as if the client had tried again because no answer came. */
 static bool rp_session_may_go_elsewhere(const struct rp_session *s, enum lane_end why)
 {
-    return why == LANE_END_UNAVAILABLE && s->connect && s->client && s->n_lanes_lost < RP_SESSION_LANES_MAX - 1;
+    if (!s->connect || !s->client || s->n_lanes_lost >= RP_SESSION_LANES_MAX - 1)
+        return false;
+    /* An s-proxy that is full is not asked again at once. */
+    return why == LANE_END_UNAVAILABLE || (why == LANE_END_LIMIT && rp_place_has_other(&s->place, s->trunk));
 }
 
 /* 0, RP_PLACE_LATER or negative errno. */

@@ -154,6 +154,12 @@ int rp_place_find(struct rp_place *place, struct rp_trunk **ret_trunk)
     return err_set(-EHOSTUNREACH, "no s-proxy can be reached: %s", rp_trunk_set_trouble(set));
 }
 
+bool rp_place_has_other(const struct rp_place *place, const struct rp_trunk *t)
+{
+    const struct rp_trunk *best = rp_trunk_set_best(place->set, t);
+    return best && best != t;
+}
+
 /* Whoever can be told something now is told. */
 static void rp_trunk_set_settle(struct rp_trunk_set *set)
 {

@@ -55,6 +55,8 @@ enum { RP_PLACE_LATER = 1 };
 /* 0: *RET_TRUNK, for rp_trunk_open_lane() at once (if that says -ENOSPC, ask again). RP_PLACE_LATER: place->fn comes,
  * once, unless cancelled. -EHOSTUNREACH with err_text(): there is no way. */
 int rp_place_find(struct rp_place *place, struct rp_trunk **ret_trunk);
+/* Whether there is a place now that is not on T. */
+bool rp_place_has_other(const struct rp_place *place, const struct rp_trunk *t);
 /* Nothing comes any more. Fine if nothing was to come. */
 void rp_place_cancel(struct rp_place *place);
 

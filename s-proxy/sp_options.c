@@ -104,11 +104,38 @@ static const struct config_row sp_security_rows[] = {
              "with * for its end; may be given several times; read again on SIGHUP"},
 };
 
+static const struct config_row sp_limit_rows[] = {
+    {.name = "max-sessions",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct sp_options, max_sessions),
+     .default_text = "0",
+     .max = INT32_MAX,
+     .help =
+         "so many clients of all r-proxies at a time; one more hears CONNACK 0x97, 3.x: 3; 0 = as many as the limit of "
+         "open files allows"},
+    {.name = "max-trunks",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct sp_options, max_trunks),
+     .default_text = "10000",
+     .max = INT32_MAX,
+     .help = "so many trunks of all r-proxies at a time; one more is refused (RESOURCE_EXHAUSTED); 0 = no limit"},
+    {.name = "max-streams-per-connection",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct sp_options, max_streams_per_connection),
+     .default_text = "100000",
+     .min = 1,
+     .max = INT32_MAX,
+     .help =
+         "so many streams at a time in one connection of HTTP/2: a trunk is one, over the relay service each client is "
+         "one; more wait at the other side until one has ended"},
+};
+
 static const struct config_table sp_tables[] = {
     {"Tunnel and broker", CONFIG_ROWS(sp_rows), 0},
     TLS_CLIENT_OPTION_TABLE(offsetof(struct sp_options, upstream_tls)),
     TRUNK_OPTION_TABLE(offsetof(struct sp_options, trunk)),
     {"Who may open trunks", CONFIG_ROWS(sp_security_rows), 0},
+    {"Limits", CONFIG_ROWS(sp_limit_rows), 0},
     PROGRAM_OPTION_TABLE,
 };
 

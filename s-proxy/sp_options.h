@@ -26,6 +26,9 @@ struct sp_options {
     struct config_list trunk_allow_names;                                       /* empty: any name will do */
     int upstream_proxy_protocol;                                                /* enum sp_proxy_protocol */
     uint64_t upstream_connect_timeout_ms; /* to connect, and again to answer CONNECT */
+    int64_t max_sessions;                 /* 0 = as many as open files allow */
+    int64_t max_trunks;                   /* 0 = no limit */
+    int64_t max_streams_per_connection;
 };
 
 extern const struct config_program sp_config;

@@ -294,11 +294,21 @@ static void sp_session_free(struct sp_session *s)
     sp_worker_session_gone(w);
 }
 
+/* Streams that never come to CONNECT may be a stranger's, who can open many. */
+static void sp_session_log_loss(const struct sp_session *s, enum lane_end why, const char *text)
+{
+    static struct log_limit limit = LOG_LIMIT(10, 10000);
+    if (s->state == SP_SESSION_NEW)
+        log_rate_limited(&limit, LOG_LEVEL_INFO, &s->log, "lost before CONNECT (%s): %s", lane_end_name(why), text);
+    else
+        log_info(&s->log, "r-proxy is lost (%s): %s", lane_end_name(why), text);
+}
+
 static void sp_session_on_end(struct lane *l, enum lane_end why, const char *text, void *arg)
 {
     struct sp_session *s = arg;
     if (s->state != SP_SESSION_ENDING)
-        log_info(&s->log, "r-proxy is lost (%s): %s", lane_end_name(why), text);
+        sp_session_log_loss(s, why, text);
     sp_session_free(s);
 }
 
@@ -354,12 +364,15 @@ const struct byte_budget_calls sp_session_budget_calls = {
     .on_shed = sp_session_shed,
 };
 
-/* NULL if memory is short. */
+/* NULL with err_text() if there is no room for it. */
 static struct sp_session *sp_session_new(struct sp_worker *w)
 {
     struct sp_session *s = calloc(1, sizeof *s);
-    if (!s)
+    int r = s ? sp_worker_session_came(w) : err_set(-ENOMEM, "out of memory");
+    if (r < 0) {
+        free(s);
         return NULL;
+    }
     s->worker = w;
     s->number = sp_worker_next_number(w);
     s->log.describe = sp_session_describe;
@@ -372,7 +385,6 @@ static struct sp_session *sp_session_new(struct sp_worker *w)
     sp_broker_turn_init(&s->turn, sp_session_on_turn);
     byte_budget_join(&w->budget, &s->budget);
     list_add_tail(&w->sessions, &s->link);
-    sp_worker_session_came(w);
     return s;
 }
 
@@ -387,7 +399,7 @@ void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream)
 {
     struct sp_session *s = sp_session_new(w);
     if (!s) {
-        rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "out of memory");
+        rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, err_text());
         rpc_stream_free(stream);
         return;
     }
@@ -403,7 +415,7 @@ void sp_session_on_lane(struct sp_worker *w, struct lane *lane)
 {
     struct sp_session *s = sp_session_new(w);
     if (!s) {
-        lane_finish(lane, LANE_END_LIMIT, "out of memory");
+        lane_finish(lane, LANE_END_LIMIT, err_text());
         lane_free(lane);
         return;
     }

@@ -9,6 +9,7 @@
 #include "err.h"
 #include "rpc_stream.h"
 #include "sp_admission.h"
+#include "sp_limits.h"
 #include "sp_session.h"
 #include "sp_worker.h"
 #include "sproxy.h"
@@ -28,6 +29,7 @@ static void sp_trunk_free(struct sp_trunk *t)
     trunk_free(t->trunk);
     list_del(&t->link);
     atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);
+    sp_limit_give(&sproxy_limits(w->program)->trunks);
     free(t);
     sp_worker_check_idle(w);
 }
@@ -101,18 +103,39 @@ static int sp_trunk_accept(struct sp_trunk *t, struct rpc_stream *stream)
     return trunk_accept(stream, &params, &t->trunk);
 }
 
-void sp_trunk_gate_on_stream(struct rpc_stream *stream, void *arg)
+static void sp_trunk_refuse(struct sp_worker *w, struct rpc_stream *stream, const char *text)
 {
-    struct sp_worker *w = sp_worker_of_stream(arg, stream);
-    if (!sp_admission_check(sproxy_admission(w->program), stream, &w->metrics)) {
-        atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);
-        return;
+    static struct log_limit limit = LOG_LIMIT(5, 10000);
+    log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "a trunk of %s is refused: %s", rpc_stream_peer(stream), text);
+    rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, text);
+    rpc_stream_free(stream);
+}
+
+/* NULL: there is no room for it, and STREAM has been refused. */
+static struct sp_trunk *sp_trunk_new(struct sp_worker *w, struct rpc_stream *stream)
+{
+    struct sp_limit *limit = &sproxy_limits(w->program)->trunks;
+    if (!sp_limit_take(limit)) {
+        metric_add(&w->metrics.trunks_over_limit, 1);
+        sp_trunk_refuse(w, stream, "as many trunks as max-trunks of the s-proxy allows");
+        return NULL;
     }
     struct sp_trunk *t = calloc(1, sizeof *t);
     if (!t) {
+        sp_limit_give(limit);
+        sp_trunk_refuse(w, stream, "out of memory");
+    }
+    return t;
+}
+
+void sp_trunk_gate_on_stream(struct rpc_stream *stream, void *arg)
+{
+    struct sp_worker *w = sp_worker_of_stream(arg, stream);
+    struct sp_trunk *t = NULL;
+    if (sp_admission_check(sproxy_admission(w->program), stream, &w->metrics))
+        t = sp_trunk_new(w, stream);
+    if (!t) {
         atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);
-        rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "out of memory");
-        rpc_stream_free(stream);
         return;
     }
     t->worker = w;

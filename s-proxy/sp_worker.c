@@ -1,12 +1,16 @@
 /* A worker of s-proxy (sp_worker.h). */
+#define LOG_MODULE LOG_S_PROXY
 #include "sp_worker.h"
 #include "rpc_cq.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "err.h"
+#include "log.h"
 #include "rpc_stream.h"
+#include "sp_limits.h"
 #include "sp_session.h"
 #include "sp_trunk_gate.h"
 #include "sproxy.h"
@@ -124,15 +128,25 @@ void sp_worker_check_idle(struct sp_worker *w)
     sproxy_worker_is_idle(w->program);
 }
 
-void sp_worker_session_came(struct sp_worker *w)
+int sp_worker_session_came(struct sp_worker *w)
 {
+    static struct log_limit limit = LOG_LIMIT(5, 10000);
+    const struct sp_limits *limits = sproxy_limits(w->program);
+    if (!sp_limit_take(&sproxy_limits(w->program)->sessions)) {
+        metric_add(&w->metrics.sessions_over_limit, 1);
+        log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "a session is refused: max-sessions allows %" PRIu64,
+                         limits->sessions.max);
+        return err_set(-ENOSPC, "as many sessions as max-sessions of the s-proxy allows");
+    }
     metric_add(&w->metrics.sessions_opened, 1);
     metric_add(&w->metrics.sessions_open, 1);
+    return 0;
 }
 
 void sp_worker_session_gone(struct sp_worker *w)
 {
     metric_add(&w->metrics.sessions_open, -1);
+    sp_limit_give(&sproxy_limits(w->program)->sessions);
     sp_worker_check_idle(w);
 }
 

@@ -21,6 +21,8 @@ struct sproxy;
 
 #define SP_METRICS(X)                                                                                       \
     X(r_proxies_refused, COUNTER, "trunks and streams refused for want of a token or a name")               \
+    X(trunks_over_limit, COUNTER, "trunks refused because of max-trunks")                                   \
+    X(sessions_over_limit, COUNTER, "sessions refused because of max-sessions")                             \
     X(sessions_opened, COUNTER, "sessions that r-proxies have opened")                                      \
     X(sessions_open, GAUGE, "sessions now")                                                                 \
     X(sessions_refused, COUNTER, "CONNECTs that the broker refused")                                        \
@@ -67,7 +69,8 @@ void sp_worker_drain(struct worker *worker, void *arg);
 struct sp_worker *sp_worker_of_stream(struct worker_pool *pool, const struct rpc_stream *stream);
 
 uint64_t sp_worker_next_number(struct sp_worker *w);
-void sp_worker_session_came(struct sp_worker *w);
+/* 0, or -ENOSPC with err_text(): --max-sessions allows no more, which is counted and logged. */
+int sp_worker_session_came(struct sp_worker *w);
 void sp_worker_session_gone(struct sp_worker *w);
 /* While draining: tell the program when nothing is left. */
 void sp_worker_check_idle(struct sp_worker *w);

@@ -14,12 +14,14 @@
 #include "byte_budget.h"
 #include "err.h"
 #include "log.h"
+#include "net.h"
 #include "relay.h"
 #include "rpc_cq.h"
 #include "rpc_server.h"
 #include "rpc_tls.h"
 #include "secret_file.h"
 #include "sp_admission.h"
+#include "sp_limits.h"
 #include "sp_options.h"
 #include "sp_session.h"
 #include "sp_trunk_gate.h"
@@ -34,8 +36,7 @@ enum {
     SP_MIN_PING_INTERVAL_MS = 5000,
     SP_MAX_MESSAGE_BYTES = LANE_UNKNOWN_PEER_MAX,
     SP_MAX_METADATA_BYTES = 8 * 1024,
-    SP_MAX_STREAMS_PER_CONNECTION = 100000, /* one for each client of an r-proxy */
-    SP_MAX_LANES = 262144,                  /* of a trunk */
+    SP_MAX_LANES = 262144, /* of a trunk */
     SP_MAX_METHODS = 2,
     SP_LOG_LINES = 10,
     SP_LOG_INTERVAL_MS = 10000,
@@ -59,6 +60,7 @@ struct sproxy {
     struct rpc_server *server;
     struct rpc_tls *tls; /* NULL: in clear text */
     struct sp_admission *admission;
+    struct sp_limits limits;
     struct sp_gate_metrics metrics;
     struct worker_pool *pool;
     struct byte_budget budget;
@@ -102,6 +104,11 @@ const struct trunk_options *sproxy_trunk_options(const struct sproxy *s)
 struct sp_admission *sproxy_admission(const struct sproxy *s)
 {
     return s->admission;
+}
+
+struct sp_limits *sproxy_limits(struct sproxy *s)
+{
+    return &s->limits;
 }
 
 struct tls *sproxy_upstream_tls(const struct sproxy *s)
@@ -158,7 +165,8 @@ static int sproxy_listen(struct sproxy *s)
         .min_ping_interval_ms = SP_MIN_PING_INTERVAL_MS,
         .max_message_bytes = SP_MAX_MESSAGE_BYTES,
         .max_metadata_bytes = SP_MAX_METADATA_BYTES,
-        .max_streams_per_connection = SP_MAX_STREAMS_PER_CONNECTION,
+        .max_streams_per_connection = (uint32_t)s->options->max_streams_per_connection,
+        .max_unread_bytes = s->budget.limit_bytes,
         .tls = s->tls,
     };
     struct rpc_server_method methods[SP_MAX_METHODS];
@@ -282,7 +290,11 @@ static int sproxy_start(struct program *p, const void *options)
     s->trunk_options = trunk_options_from_config(&s->options->trunk, "s-proxy " PROJECT_VERSION, SP_MAX_LANES);
     byte_budget_init(&s->budget, s->options->program.max_buffered_bytes);
     sproxy_warn_of_secrets(options);
-    int r = sproxy_open_tls(s);
+    int r = net_raise_fd_limit();
+    if (r < 0)
+        return r;
+    sp_limits_init(&s->limits, options, (uint64_t)r);
+    r = sproxy_open_tls(s);
     if (r >= 0)
         r = sproxy_open_admission(s);
     if (r >= 0)

@@ -11,6 +11,7 @@ struct metrics_registry;
 struct sp_options;
 struct rpc_cq;
 struct sp_admission;
+struct sp_limits;
 struct sproxy;
 struct tls;
 struct trunk_options;
@@ -26,6 +27,7 @@ struct byte_budget *sproxy_budget(struct sproxy *s);
 struct metrics_registry *sproxy_metrics(const struct sproxy *s);
 const struct trunk_options *sproxy_trunk_options(const struct sproxy *s);
 struct sp_admission *sproxy_admission(const struct sproxy *s);
+struct sp_limits *sproxy_limits(struct sproxy *s);
 /* What mqtts:// brokers are dialled with; NULL: there are none. */
 struct tls *sproxy_upstream_tls(const struct sproxy *s);
 /* Counts up in the process: names sessions in the log. */

@@ -23,6 +23,8 @@ enum {
     REQUESTS_PER_METHOD = 64,
     REQUESTS_UNKNOWN = 8,         /* calls to what we do not serve, to be answered with UNIMPLEMENTED */
     HANDSHAKE_TIMEOUT_MS = 10000, /* TLS, and the beginning of HTTP/2; libgrpc's own is two minutes */
+    METADATA_LINE_BYTES = 32,     /* of each line, RFC 9113 section 6.5.2 */
+    QUOTA_MIN_BYTES = 256 << 20,  /* below that libgrpc stalls in ordinary use */
 };
 
 struct method {
@@ -51,6 +53,7 @@ struct rpc_server {
     unsigned n_ports;
     struct request *requests;
     unsigned n_requests;
+    size_t max_metadata_bytes;
     struct rpc_op drained_op;
     atomic_uint refs;
     atomic_bool is_draining;
@@ -105,10 +108,25 @@ static void arrive(struct mail *mail)
     free(a);
 }
 
+/* libgrpc tells its peer of the limit and takes more all the same. */
+static bool metadata_is_too_long(const struct request *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->metadata.count; i++) {
+        const grpc_metadata *m = &r->metadata.metadata[i];
+        n += GRPC_SLICE_LENGTH(m->key) + GRPC_SLICE_LENGTH(m->value) + METADATA_LINE_BYTES;
+    }
+    return n > r->server->max_metadata_bytes;
+}
+
 /* Takes the call of R. */
 static void hand_over(struct request *r)
 {
     const struct rpc_server_method *user = &r->method->user;
+    if (metadata_is_too_long(r)) {
+        rpc_op_refuse(r->call, RPC_RESOURCE_EXHAUSTED, "more metadata than this server takes");
+        return;
+    }
     struct mailbox *mailbox = user->pick(user->arg);
     struct arrival *a = mailbox ? malloc(sizeof(*a)) : NULL;
     struct rpc_stream *stream = a ? rpc_stream_incoming(r->call, &r->metadata, mailbox) : NULL;
@@ -189,8 +207,20 @@ static int limit(uint32_t n)
     return n == 0 || n > INT_MAX ? INT_MAX : (int)n;
 }
 
+/* A message is checked against its limit when it is whole: whoever announces 4 GB could have all of it held. Above this
+ * quota libgrpc takes no more and ends streams. */
+static grpc_resource_quota *make_quota(const struct rpc_server_params *params)
+{
+    grpc_resource_quota *quota = grpc_resource_quota_create("server");
+    const uint64_t n = params->max_unread_bytes;
+    if (n > 0)
+        grpc_resource_quota_resize(quota, n > QUOTA_MIN_BYTES ? n : QUOTA_MIN_BYTES);
+    return quota;
+}
+
 static grpc_server *make_server(const struct rpc_server_params *params)
 {
+    grpc_resource_quota *quota = make_quota(params);
     grpc_arg args[] = {
         /* 1 would let a second process take half of our connections, without a word. */
         rpc_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
@@ -205,9 +235,14 @@ static grpc_server *make_server(const struct rpc_server_params *params)
         rpc_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
         rpc_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, (int)params->min_ping_interval_ms),
         rpc_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS),
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {quota, grpc_resource_quota_arg_vtable()}},
     };
     grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
-    return grpc_server_create(&all, NULL);
+    grpc_server *server = grpc_server_create(&all, NULL);
+    grpc_resource_quota_unref(quota);
+    return server;
 }
 
 static int bind_ports(struct rpc_server *s, const struct rpc_server_params *params)
@@ -261,6 +296,7 @@ int rpc_server_open(struct rpc_cq *cq, const struct rpc_server_params *params, c
     pthread_cond_init(&s->shared.changed, NULL);
     s->cq = cq;
     s->server = make_server(params);
+    s->max_metadata_bytes = params->max_metadata_bytes > 0 ? params->max_metadata_bytes : SIZE_MAX;
     grpc_server_register_completion_queue(s->server, rpc_cq_queue(cq), NULL);
     int r = register_methods(s, methods, n_methods);
     if (r == 0)

@@ -18,9 +18,10 @@ struct rpc_server_params {
     uint32_t keepalive_timeout_ms;
     uint32_t min_ping_interval_ms; /* a client that pings oftener than this is sent away */
     uint32_t max_message_bytes;    /* larger messages end their stream with RESOURCE_EXHAUSTED */
-    uint32_t max_metadata_bytes;
+    uint32_t max_metadata_bytes;   /* as HTTP/2 counts them, 32 more for each line; more is RESOURCE_EXHAUSTED */
     uint32_t max_streams_per_connection;
-    struct rpc_tls *tls; /* a server's; NULL: in clear text */
+    uint64_t max_unread_bytes; /* that libgrpc holds of what has come and nobody has read; see make_quota() */
+    struct rpc_tls *tls;       /* a server's; NULL: in clear text */
 };
 
 /* A method served as bidirectional stream. */

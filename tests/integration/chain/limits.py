@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import select
 import socket
 import ssl
@@ -516,3 +517,69 @@ def strangers_that_never_connect_do_not_fill_the_log(t):
             sock.sendall(b'GET / HTTP/1.1\r\n\r\n')
     r_proxy.wait_metric('rproxy_protocol_errors_total', 300)
     assert len(re.findall('closed: ', r_proxy.log())) == 50
+
+
+# ---- s-proxy
+
+
+@chain_test(V31, V311, V5, relay=True)
+def an_s_proxy_carries_only_so_many_sessions(t):
+    """--max-sessions 2: the third client hears 0x97 (3.x: 3), it is counted and logged, and a place that is left is free again."""
+    s_proxy = t.s_proxy([t.mosquitto().url], '--max-sessions', '2')
+    r_proxy = t.r_proxy(s_proxy.target)
+    first, second = t.connected('first'), t.connected('second')
+    refused(t, 'third', 0x97)
+    assert s_proxy.metric('sproxy_sessions_over_limit_total') == 1
+    s_proxy.wait_log('a session is refused: max-sessions')
+    r_proxy.wait_log('client=.* closed: .*max-sessions')
+    first.disconnect()
+    s_proxy.wait_metric('sproxy_sessions_open', 1)
+    t.connected('fourth').fence()
+    second.fence()
+
+
+@chain_test(V5, relay=True)
+def a_client_goes_to_another_s_proxy_when_one_is_full(t):
+    """Of two s-proxies one carries a single session: all six clients are served."""
+    broker = t.mosquitto()
+    small = t.s_proxy([broker.url], '--max-sessions', '1')
+    large = t.s_proxy([broker.url])
+    r_proxy = t.r_proxy([small.target, large.target], '--workers', '1')
+    r_proxy.wait_metric('rproxy_s_proxies_up', 2)
+    for i in range(6):
+        t.connected(f'c{i}').fence()
+    assert small.metric('sproxy_sessions_open') == 1
+    assert large.metric('sproxy_sessions_open') == 5
+    assert r_proxy.metric('rproxy_sessions_placed_again_total') == small.metric('sproxy_sessions_over_limit_total') > 0
+
+
+@chain_test(V311, V5)
+def an_s_proxy_takes_only_so_many_trunks(t):
+    """--max-trunks 1 and two r-proxies: the second is refused, counted and logged, and its clients hear that no s-proxy takes them;
+    when the first goes, it has the trunk."""
+    s_proxy = t.s_proxy([t.mosquitto().url], '--max-trunks', '1')
+    first = t.r_proxy(s_proxy.target, '--workers', '1')
+    c = t.served('c')
+    second = t.r_proxy(s_proxy.target, '--workers', '1')
+    s_proxy.wait_log('a trunk of .* is refused: .*max-trunks')
+    second.wait_log('cannot be used, .*max-trunks')
+    refused(t, 'd', 0x88)
+    assert s_proxy.metric('sproxy_trunks_open') == 1
+    assert s_proxy.metric('sproxy_trunks_over_limit_total') >= 1
+    c.fence()
+    first.stop()
+    t.served('e').fence()
+
+
+@chain_test(V5)
+def without_a_limit_of_sessions_open_files_are_one(t):
+    """128 open files: 80 sessions. The others hear 0x97; that no broker could be reached would not be true."""
+    s_proxy = t.s_proxy([t.mosquitto().url], limits={resource.RLIMIT_NOFILE: (128, 128)})
+    t.r_proxy(s_proxy.target)
+    clients = [t.connected(f'c{i}') for i in range(80)]
+    for i in range(10):
+        refused(t, f'd{i}', 0x97)
+    clients[0].disconnect()
+    s_proxy.wait_metric('sproxy_sessions_open', 79)
+    t.connected('e').fence()
+    assert s_proxy.metric('sproxy_broker_failures_total') == 0

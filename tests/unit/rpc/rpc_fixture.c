@@ -148,7 +148,7 @@ static void rig_serve(struct rig *r, struct rpc_tls *tls, const char *path, uint
         .keepalive_timeout_ms = 5000,
         .min_ping_interval_ms = 5000,
         .max_message_bytes = max_message_bytes,
-        .max_metadata_bytes = 16384,
+        .max_metadata_bytes = RIG_MAX_METADATA,
         .tls = tls,
     };
     const struct rpc_server_method method = {.path = path, .pick = pick, .on_stream = on_stream, .arg = r};

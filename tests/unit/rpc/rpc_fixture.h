@@ -22,7 +22,7 @@
 #define RIG_THREAD "TEST_RPC_THREAD"
 #define RIG_PATH   "/test.Service/Talk"
 
-enum { RIG_MAX_MESSAGE = 1024 * 1024 };
+enum { RIG_MAX_MESSAGE = 1024 * 1024, RIG_MAX_METADATA = 16 * 1024 };
 
 struct end;
 struct rpc_tls;

@@ -56,6 +56,29 @@ START_TEST(a_server_without_a_loop_to_spare_is_unavailable)
 }
 END_TEST
 
+/* LEN bytes in the value. */
+static void open_with_metadata(size_t len)
+{
+    char *value = malloc(len + 1);
+    memset(value, 'x', len);
+    value[len] = '\0';
+    const struct rpc_metadata metadata[] = {{"x-long", value}};
+    client = (struct end){.rig = &rig};
+    ck_assert_int_eq(
+        rpc_stream_open(rig.channel, rig.mailbox, RIG_PATH, metadata, 1, &end_cbs, &client, &client.stream), 0);
+    free(value);
+}
+
+START_TEST(more_metadata_than_the_limit_ends_a_stream)
+{
+    open_with_metadata(RIG_MAX_METADATA);
+    expect_end(RPC_RESOURCE_EXHAUSTED);
+    end_free(&client);
+    open_with_metadata(RIG_MAX_METADATA / 2); /* no other stream is the worse for it */
+    RIG_RUN_UNTIL(&rig, rig.n_arrived == 1 && client.n_headers == 1);
+}
+END_TEST
+
 static void refuse(struct rig *r, struct rpc_stream *stream)
 {
     rpc_stream_finish(stream, RPC_PERMISSION_DENIED, "not here");
@@ -207,6 +230,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, an_unknown_method_is_unimplemented);
     tcase_add_test(t, a_server_without_a_loop_to_spare_is_unavailable);
+    tcase_add_test(t, more_metadata_than_the_limit_ends_a_stream);
     tcase_add_test(t, a_stream_may_be_refused_instead_of_accepted);
     tcase_add_test(t, a_stream_may_be_freed_instead_of_accepted);
     tcase_add_test(t, a_draining_server_keeps_its_streams_and_takes_no_new_one);

@@ -20,6 +20,7 @@
 #include "rpc_cq.h"
 #include "rpc_server.h"
 #include "sp_admission.h"
+#include "sp_limits.h"
 #include "sp_worker.h"
 #include "sproxy.h"
 #include "test_main.h"
@@ -35,6 +36,7 @@ struct sproxy {
     struct byte_budget budget;
     struct metrics_registry *metrics;
     struct sp_admission *admission;
+    struct sp_limits limits;
     _Atomic uint64_t numbers;
     _Atomic unsigned n_idle; /* workers that have nothing left */
 };
@@ -75,6 +77,11 @@ const struct trunk_options *sproxy_trunk_options(const struct sproxy *s)
 struct sp_admission *sproxy_admission(const struct sproxy *s)
 {
     return s->admission;
+}
+
+struct sp_limits *sproxy_limits(struct sproxy *s)
+{
+    return &s->limits;
 }
 
 struct tls *sproxy_upstream_tls(const struct sproxy *s)
@@ -377,6 +384,63 @@ START_TEST(a_lane_is_a_session_at_the_broker)
 }
 END_TEST
 
+/* What C has opened is refused, with a text that says WHY. */
+static void expect_refused_trunk(struct client *c, const char *why)
+{
+    const struct trunk_params params = {
+        .mailbox = mailbox, .options = &client_options, .metrics = &c->metrics, .cbs = &trunk_cbs, .arg = c};
+    ck_assert_int_eq(trunk_open(channel, &params, &c->trunk), 0);
+    loop_support_until(loop, has_come, &c->n_ends);
+    ck_assert_int_eq(c->status, RPC_RESOURCE_EXHAUSTED);
+    ck_assert_ptr_nonnull(strstr(c->text, why));
+}
+
+START_TEST(one_trunk_too_many_is_refused)
+{
+    program.limits.trunks.max = 1;
+    open_trunk(&clients[0]);
+    expect_refused_trunk(&clients[1], "max-trunks");
+    ASK_UNTIL(sum(n_trunks) == 1);
+    clients[0].trunk = trunk_free(clients[0].trunk);
+    ASK_UNTIL(sum(n_trunks) == 0);
+    open_trunk(&clients[2]);
+}
+END_TEST
+
+START_TEST(one_session_too_many_is_refused)
+{
+    program.limits.sessions.max = 1;
+    open_trunk(&clients[0]);
+    open_lane(&clients[0], &session);
+    accept_at_broker();
+    answer_connect();
+    open_lane(&clients[0], &late);
+    loop_support_until(loop, has_come, &late.n_ends);
+    ck_assert_int_eq(late.why, LANE_END_LIMIT);
+    ask_workers();
+    ck_assert_uint_eq(sum(n_sessions), 1);
+    lane_finish(session.lane, LANE_END_OK, "done");
+    loop_support_until(loop, has_come, &session.n_ends);
+    ASK_UNTIL(sum(n_sessions) == 0);
+    ck_assert_uint_eq(program.limits.sessions.count, 0);
+}
+END_TEST
+
+START_TEST(sessions_are_limited_by_open_files_if_by_nothing_else)
+{
+    struct sp_options options = {.max_sessions = 0, .max_trunks = 7};
+    struct sp_limits limits = {.sessions = {.max = 1}};
+    sp_limits_init(&limits, &options, 1024);
+    ck_assert_uint_eq(limits.sessions.max, 1024 - 128 - 32);
+    ck_assert_uint_eq(limits.trunks.max, 7);
+    sp_limits_init(&limits, &options, 10);
+    ck_assert_uint_eq(limits.sessions.max, 1);
+    options.max_sessions = 5000;
+    sp_limits_init(&limits, &options, 1024);
+    ck_assert_uint_eq(limits.sessions.max, 5000);
+}
+END_TEST
+
 START_TEST(sessions_of_a_lost_trunk_leave_the_broker_without_disconnect)
 {
     open_trunk(&clients[0]);
@@ -466,6 +530,9 @@ static Suite *suite(void)
     tcase_add_test(t, trunks_are_dealt_out_evenly);
     tcase_add_test(t, a_trunk_goes_to_the_worker_that_has_lost_one);
     tcase_add_test(t, a_lane_is_a_session_at_the_broker);
+    tcase_add_test(t, one_trunk_too_many_is_refused);
+    tcase_add_test(t, one_session_too_many_is_refused);
+    tcase_add_test(t, sessions_are_limited_by_open_files_if_by_nothing_else);
     tcase_add_test(t, sessions_of_a_lost_trunk_leave_the_broker_without_disconnect);
     tcase_add_test(t, an_idle_trunk_ends_when_s_proxy_drains);
     tcase_add_test(t, a_draining_trunk_waits_for_its_last_session_and_takes_no_new_one);
