@@ -256,6 +256,48 @@ START_TEST(a_line_that_we_made_can_be_read)
 }
 END_TEST
 
+/* A client of Python's, which knows the password and nothing of our code: its last message, then what it expects. */
+static const char CLIENT[] =
+    "import base64, hashlib, hmac, sys\n"
+    "first = sys.argv[1]\n"
+    "nonce, salt, count = (part[2:] for part in first.split(','))\n"
+    "salted = hashlib.pbkdf2_hmac('sha256', sys.argv[2].encode(), base64.b64decode(salt), int(count))\n"
+    "key = hmac.digest(salted, b'Client Key', 'sha256')\n"
+    "bare = 'c=biws,r=' + nonce\n"
+    "message = ','.join(('n=user,r=abc', first, bare)).encode()\n"
+    "signature = hmac.digest(hashlib.sha256(key).digest(), message, 'sha256')\n"
+    "proof = bytes(a ^ b for a, b in zip(key, signature))\n"
+    "print(bare + ',p=' + base64.b64encode(proof).decode())\n"
+    "server = hmac.digest(hmac.digest(salted, b'Server Key', 'sha256'), message, 'sha256')\n"
+    "print('v=' + base64.b64encode(server).decode())\n";
+
+static void ask_client(const char *first, const char *password, char last[512], char expected[512])
+{
+    char command[2048];
+    snprintf(command, sizeof(command), "/usr/bin/python3 -c \"%s\" '%s' '%s'", CLIENT, first, password);
+    FILE *f = popen(command, "r"); // NOLINT(cert-env33-c)
+    ck_assert_ptr_nonnull(f);
+    ck_assert(fgets(last, 512, f) && fgets(expected, 512, f));
+    ck_assert_int_eq(pclose(f), 0);
+    last[strcspn(last, "\n")] = expected[strcspn(expected, "\n")] = '\0';
+}
+
+START_TEST(who_knows_the_password_gets_in_and_knows_the_server)
+{
+    char secret[SCRAM_LINE_MAX], line[SCRAM_LINE_MAX + 8], first[512], last[512], expected[512], answer[512];
+    ck_assert_int_eq(scram_secret_make("p\xc3\xa4ss", 5, 4096, secret), 0);
+    snprintf(line, sizeof(line), "user:%s\n", secret);
+    for (int is_right = 0; is_right < 2; is_right++) {
+        struct scram_server *s = new_server(line);
+        ck_assert_int_eq(step(s, "n,,n=user,r=abc", first), SCRAM_CONTINUE);
+        ask_client(first, is_right ? "p\xc3\xa4ss" : "pass", last, expected);
+        ck_assert_int_eq(step(s, last, answer), is_right ? SCRAM_DONE : SCRAM_REFUSED);
+        ck_assert_str_eq(answer, is_right ? expected : "");
+        scram_server_free(s);
+    }
+}
+END_TEST
+
 static Suite *scram_suite(void)
 {
     TCase *tcase;
@@ -271,6 +313,7 @@ static Suite *scram_suite(void)
     tcase_add_test(tcase, a_stranger_is_refused_at_the_end_only);
     tcase_add_loop_test(tcase, a_bad_line_is_named_without_its_keys, 0, TEST_COUNT(bad_files));
     tcase_add_test(tcase, a_line_that_we_made_can_be_read);
+    tcase_add_test(tcase, who_knows_the_password_gets_in_and_knows_the_server);
     return suite;
 }
 
