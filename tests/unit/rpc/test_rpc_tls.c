@@ -259,6 +259,28 @@ START_TEST(an_expired_certificate_is_refused_on_either_side)
 }
 END_TEST
 
+static const struct {
+    const char *file, *words;
+} weak[] = {
+    {"short.pem", "certificate CN = short: EE certificate key too weak"},
+    {"sha1.pem", "certificate CN = sha1: CA signature digest algorithm too weak"},
+};
+
+START_TEST(a_weak_certificate_is_refused_on_either_side)
+{
+    const struct rpc_tls_files files = {.ca = tls_file("ca.pem")};
+    struct rpc_tls_material *m = NULL;
+    char pem[4096], text[256];
+    ck_assert_int_eq(rpc_tls_material_read(&files, false, &m), 0);
+    tls_file_read(weak[_i].file, pem, sizeof(pem));
+    ck_assert(!rpc_tls_verify(m, NULL, pem, "", text, sizeof(text)));
+    ck_assert_str_eq(text, weak[_i].words);
+    ck_assert(!rpc_tls_verify(m, "localhost", pem, "", text, sizeof(text)));
+    ck_assert_str_eq(text, weak[_i].words);
+    rpc_tls_material_unref(m);
+}
+END_TEST
+
 /* --- Files */
 
 static int try_files(bool is_server, const char *ca, const char *certificate, const char *key, const char *crl)
@@ -485,6 +507,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_bad_client_is_not_let_in, 0, TEST_COUNT(bad_clients));
     tcase_add_test(t, clear_text_is_no_way_in);
     tcase_add_test(t, an_expired_certificate_is_refused_on_either_side);
+    tcase_add_loop_test(t, a_weak_certificate_is_refused_on_either_side, 0, TEST_COUNT(weak));
     tcase_add_loop_test(t, a_bad_file_is_named_with_the_reason, 0, TEST_COUNT(bad_files));
     tcase_add_test(t, no_cut_of_a_file_is_taken);
     tcase_add_test(t, new_files_are_used_for_new_connections_alone);

@@ -29,6 +29,14 @@ static void shell(const char *fmt, ...)
     ck_assert_msg(status == 0, "%s", command);
 }
 
+/* NAME.pem by the authority of the folder, of a kind that deploy/certs does not make; its key is not kept. */
+static void sign(const char *name, const char *key, const char *digest)
+{
+    shell("cd %s && openssl req -new -newkey %s -nodes -keyout sign.key -subj /CN=%s -out sign.csr 2>req.log && "
+          "openssl x509 -req -%s -in sign.csr -CA ca.pem -CAkey ca/key.pem -CAcreateserial -out %s.pem 2>req.log",
+          folder, key, name, digest, name);
+}
+
 void tls_files_make(void)
 {
     strcpy(folder, "/tmp/trunk-tls-test-XXXXXX");
@@ -39,6 +47,8 @@ void tls_files_make(void)
     shell("cd %s && openssl req -x509 -newkey rsa:1024 -nodes -keyout weak-key.pem -out weak.pem -subj /CN=weak "
           "2>req.log",
           folder);
+    sign("short", "rsa:1024", "sha256");
+    sign("sha1", "rsa:2048", "sha1");
 }
 
 void tls_files_remove(void)

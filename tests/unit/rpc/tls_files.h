@@ -1,5 +1,6 @@
 /* A folder of certificates made by deploy/certs, for the tests of TLS. Besides those: other/ (the same of another
- * authority), cut-chain.pem, weak.pem and its key, encrypted-key.pem, empty.pem. */
+ * authority), cut-chain.pem, weak.pem and its key, short.pem (1,024 bits) and sha1.pem (its signature) of the same
+ * authority, encrypted-key.pem, empty.pem. */
 #ifndef TLS_FILES_H
 #define TLS_FILES_H
 
