@@ -117,12 +117,14 @@ static void conn_on_poll(uv_poll_t *poll, int status, int events)
     }
     if (status >= 0 && !(events & (UV_READABLE | UV_PRIORITIZED)))
         return;
-    if (conn_is_opening(c) && !conn_is_waiting(c))
-        conn_input_open(c);
-    else if (c->is_paused || conn_is_waiting(c))
+    if (conn_is_opening(c) && !conn_is_waiting(c)) {
+        if (status < 0 || net_loop_may_shake_hands(c->net)) /* after an error poll would not come again */
+            conn_input_open(c);
+    } else if (c->is_paused || conn_is_waiting(c)) {
         conn_on_paused_event(c, events);
-    else
+    } else {
         conn_input_read(c);
+    }
 }
 
 /* --- The end */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "clock.h"
 #include "conn_internal.h"
 #include "net_loop.h"
 
@@ -190,7 +191,9 @@ void conn_input_take_rest(struct conn *c)
 
 void conn_input_open(struct conn *c)
 {
+    const uint64_t since_us = clock_now_us();
     int r = conn_layer_open(c->layer);
+    net_loop_shook_hands(c->net, since_us);
     conn_schedule(c);
     if (r == -EAGAIN || r == -EINPROGRESS)
         return;

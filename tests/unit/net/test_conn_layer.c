@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "conn.h"
 #include "loop.h"
 #include "loop_support.h"
@@ -44,6 +45,8 @@ struct toy {
 static int n_toys;
 static struct toy *last_toy;
 static bool must_wait; /* the handshake of all of them, behind the greeting */
+static int n_toys, n_greeted;
+static unsigned greeting_ms; /* how long it keeps the loop */
 
 static void toy_drop(struct toy *t, size_t n)
 {
@@ -75,6 +78,9 @@ static int toy_open(struct conn_layer *l)
     if (must_wait)
         return -EINPROGRESS;
     toy_drop(t, 2);
+    for (uint64_t end_ms = clock_now_ms() + greeting_ms; clock_now_ms() < end_ms;)
+        ;
+    n_greeted++;
     return 0;
 }
 
@@ -272,8 +278,9 @@ static void setup(void)
 {
     user = other = (struct user){.conn = NULL};
     peer = -1;
-    n_toys = 0;
     must_wait = false;
+    n_toys = n_greeted = 0;
+    greeting_ms = 0;
     ck_assert_int_eq(loop_new(&loop), 0);
     loop = loop_free(loop); /* the first one of the process opens what libuv keeps for good */
     n_fds_before = socket_support_count_fds();
@@ -384,6 +391,35 @@ START_TEST(a_conn_that_waits_is_lost_with_its_socket_and_goes_unwoken)
     ck_assert_int_le(loop_support_count_turns(loop, 10), 6);
     user.conn = conn_close(user.conn, 1000);
     ck_assert_ptr_null(last_toy->wake);
+}
+END_TEST
+
+static bool all_have_greeted(void *arg)
+{
+    return n_greeted == *(int *)arg;
+}
+
+/* Twelve that take 4 ms each, in turns of 5: nobody else waits for all of them, and all of them are served. */
+START_TEST(a_turn_has_time_for_a_few_handshakes_only)
+{
+    int fds[12][2], count = TEST_COUNT(fds);
+    struct conn *conns[TEST_COUNT(fds)];
+    greeting_ms = 4;
+    for (int i = 0; i < count; i++) {
+        socket_support_pair(SOCKET_TCP, fds[i]);
+        attach(&user, fds[i][0], 1);
+        conns[i] = user.conn;
+        socket_support_write(fds[i][1], "HI", 2);
+    }
+    user.conn = NULL;
+    loop_support_turns(loop, 1);
+    ck_assert_int_ge(n_greeted, 1);
+    ck_assert_int_le(n_greeted, 3);
+    loop_support_until(loop, all_have_greeted, &count);
+    for (int i = 0; i < count; i++) {
+        conn_close(conns[i], 0);
+        close(fds[i][1]);
+    }
 }
 END_TEST
 
@@ -619,6 +655,7 @@ static Suite *conn_layer_suite(void)
     tcase_add_test(tc, the_handshake_goes_on_while_the_user_is_paused);
     tcase_add_loop_test(tc, a_handshake_that_waits_leaves_the_socket_alone_until_it_is_woken, 0, 2);
     tcase_add_test(tc, a_conn_that_waits_is_lost_with_its_socket_and_goes_unwoken);
+    tcase_add_test(tc, a_turn_has_time_for_a_few_handshakes_only);
     tcase_add_test(tc, what_comes_with_the_end_of_the_handshake_is_offered);
     tcase_add_test(tc, what_is_written_during_the_handshake_waits_and_does_not_keep_the_loop_busy);
     tcase_add_test(tc, bytes_held_by_a_layer_come_after_a_pause_although_the_socket_is_silent);
