@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conn_facts.h"
+#include "conn_tls.h"
 #include "conn_ws.h"
 #include "err.h"
 #include "mqtt_compose.h"
@@ -336,6 +337,8 @@ static void rp_client_on_drain(struct mqtt_io *io, void *arg)
 
 static void rp_client_count_fault(struct rp_client *c)
 {
+    if (conn_tls_is_in_handshake(mqtt_io_conn(c->io)))
+        metric_add(&c->worker->metrics.handshakes_failed, 1);
     switch (conn_ws_fault(mqtt_io_conn(c->io))) {
     case CONN_WS_NO_FAULT:
         return;

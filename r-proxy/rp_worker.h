@@ -42,6 +42,7 @@ struct rproxy;
     X(subscriptions_over_limit, COUNTER, "filters refused because of max-subscriptions")               \
     X(topics_over_limit, COUNTER, "topics and filters refused because of max-topic-levels")            \
     X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                 \
+    X(handshakes_failed, COUNTER, "TLS handshakes of clients that came to nothing")                    \
     X(websockets_refused, COUNTER, "requests for WebSocket answered with an error")                    \
     X(websockets_broken, COUNTER, "clients closed because of a WebSocket frame against the rules")     \
     X(protocol_errors, COUNTER, "clients closed because of a malformed packet or a broken rule")       \

@@ -45,6 +45,7 @@ struct conn_tls {
     void *wake_arg;
     int below_error; /* negative errno of the layer below */
     bool has_psk;    /* the identity is known here */
+    bool has_begun;  /* a byte of the peer's has come */
     bool is_drained; /* during a call: the layer below has nothing more */
     bool below_has_ended;
 };
@@ -102,6 +103,7 @@ static int conn_tls_bio_read(BIO *bio, char *dst, int size)
         BIO_set_retry_read(bio);
     else if (n < 0 && t->below_error == 0)
         t->below_error = (int)n;
+    t->has_begun |= n > 0;
     return n < 0 ? -1 : (int)n;
 }
 
@@ -201,6 +203,8 @@ static int conn_tls_fail_by_queue(struct conn_tls *t)
         const bool is_named = strcmp(alert, "unknown") != 0; /* those of TLS 1.3 are not */
         return conn_layer_fail(&t->layer, -EPROTO, "TLS: the peer refuses: %s", is_named || !text ? alert : text);
     }
+    if (ERR_GET_LIB(e) == ERR_LIB_ASN1)
+        return conn_layer_fail(&t->layer, -EPROTO, "TLS: the peer's certificate cannot be read: %s", text);
     if (reason == SSL_R_PSK_IDENTITY_NOT_FOUND && t->psk)
         return conn_layer_fail(&t->layer, -EPROTO, "TLS: unknown PSK identity '%s'",
                                str_quote(identity, sizeof(identity), t->psk, strlen(t->psk)));
@@ -457,10 +461,23 @@ int conn_tls_push_client(struct conn_layer **top, int fd, struct tls *tls, const
     return 0;
 }
 
-const struct conn_tls_facts *conn_tls_facts(const struct conn *c)
+/* NULL: C has no TLS. */
+static const struct conn_tls *conn_tls_of(const struct conn *c)
 {
     const struct conn_layer *l = c->layer;
     while (l && l->ops != &conn_tls_ops)
         l = l->below;
-    return l ? ((const struct conn_tls *)l)->facts : NULL;
+    return (const struct conn_tls *)l;
+}
+
+const struct conn_tls_facts *conn_tls_facts(const struct conn *c)
+{
+    const struct conn_tls *t = conn_tls_of(c);
+    return t ? t->facts : NULL;
+}
+
+bool conn_tls_is_in_handshake(const struct conn *c)
+{
+    const struct conn_tls *t = conn_tls_of(c);
+    return t && t->has_begun && !t->layer.is_open;
 }

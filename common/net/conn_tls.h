@@ -23,6 +23,9 @@ struct conn_tls_facts {
 
 /* NULL: no TLS, or its handshake is not done. */
 const struct conn_tls_facts *conn_tls_facts(const struct conn *c);
+/* Whether C has TLS whose handshake has begun, by a byte of the peer's, and is not done; when C ends, that it has come
+ * to nothing. */
+bool conn_tls_is_in_handshake(const struct conn *c);
 
 /* A server's side of TLS on top of *TOP (NULL: the socket FD), with what T holds when the first byte comes. 0 or
  * -ENOMEM.

@@ -27,6 +27,7 @@ START_TEST(both_sides_know_whom_they_talk_to)
     tls_rig_connect();
     tls_rig_talk();
     const struct conn_tls_facts *f = conn_tls_facts(rig.server.conn);
+    ck_assert(!conn_tls_is_in_handshake(rig.server.conn));
     ck_assert_str_eq(f->version, "TLSv1.3");
     ck_assert_str_eq(f->subject, "CN=pump-3,O=site");
     ck_assert_str_eq(f->common_name, "pump-3");
@@ -124,6 +125,7 @@ START_TEST(a_refusal_names_certificate_and_reason_on_both_sides)
     tls_rig_dial(5000);
     loop_support_until(rig.loop, tls_rig_is_dial_over, NULL);
     loop_support_until(rig.loop, tls_rig_has_ended, &rig.server);
+    ck_assert(conn_tls_is_in_handshake(rig.server.conn));
     rig.server.conn = conn_close(rig.server.conn, 5000);
     loop_support_until(rig.loop, tls_rig_has_ended, &rig.client);
     ck_assert_str_eq(rig.server.text, r->server_text);
