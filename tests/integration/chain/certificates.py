@@ -7,7 +7,7 @@ from lib.case import chain_test
 from lib.certs import SCRIPT, Certs
 from lib.programs import run_command
 
-NAMES = ('server', 'client', 'r-proxy', 'revoked', 'expired')
+NAMES = ('server', 'client', 'r-proxy', 's-proxy', 'revoked', 'expired')
 
 
 def verify(certs, name, *options):
@@ -27,7 +27,7 @@ def certs_makes_one_of_each_kind(t):
     """Good ones are good for their use and no other, the revoked one is in the list, the expired one is expired."""
     certs = Certs(os.path.join(t.folder, 'certs'), '--host', 'cloud.example', '--host', '192.0.2.7')
     for name, purpose, other in (('server', 'sslserver', 'sslclient'), ('client', 'sslclient', 'sslserver'),
-                                 ('r-proxy', 'sslclient', 'sslserver')):
+                                 ('r-proxy', 'sslclient', 'sslserver'), ('s-proxy', 'sslclient', 'sslserver')):
         assert verify(certs, name, '-purpose', purpose).endswith('OK\n'), name
         assert 'unsuitable certificate purpose' in verify(certs, name, '-purpose', other), name
     for host in ('-verify_hostname=localhost', '-verify_hostname=cloud.example', '-verify_ip=::1', '-verify_ip=192.0.2.7'):

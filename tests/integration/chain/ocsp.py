@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from chain.proxy_headers import haproxy
-from chain.tls import context, door, own, publish, s_client, tls_broker, tls_r_proxy, upstream
+from chain.tls import own, publish, s_client, tls_r_proxy
 from lib.case import chain_test
 from lib.certs import Certs
 from lib.programs import ENDS_WITH_PARENT, ENVIRONMENT, Plain, Responder, free_port, run_command
@@ -20,7 +20,7 @@ def make_certs(t):
 
 
 def strict_door(certs, mode, *options, name='server'):
-    return door(certs, '--tls-client-ca', certs['ca.pem'], '--tls-ocsp', mode, *options, name=name)
+    return certs.door('--tls-client-ca', certs['ca.pem'], '--tls-ocsp', mode, *options, name=name)
 
 
 def forget(certs, name):
@@ -121,7 +121,7 @@ def clients_that_ask_get_the_staple(t):
     r_proxy.wait_log(r'OCSP response about our certificate CN=server fetched: it is good')
     revoked = tls_r_proxy(t, None, *strict_door(certs, 'soft', '--tls-client-auth', 'optional', name='revoked'))
     revoked.wait_log(r'our certificate CN=revoked is revoked since 20')
-    plain = tls_r_proxy(t, None, *door(certs))
+    plain = tls_r_proxy(t, None, *certs.door())
 
     def assert_stapled(program, *wanted):
         for version in ('-tls1_2', '-tls1_3'):
@@ -148,10 +148,10 @@ def clients_that_ask_get_the_staple(t):
 def brokers_are_believed_as_the_responder_says(t):
     """mosquitto staples nothing: the responder is asked. Good is live, revoked is refused by soft too."""
     certs, port = make_certs(t)
-    _, good = tls_broker(t, certs)
-    _, revoked = tls_broker(t, certs, name='revoked')
+    _, good = t.tls_mosquitto(certs)
+    _, revoked = t.tls_mosquitto(certs, name='revoked')
     t.add(Responder(certs, port))
-    s_proxy = t.s_proxy([revoked, good], *upstream(certs, '--upstream-tls-ocsp', 'soft'))
+    s_proxy = t.s_proxy([revoked, good], *certs.upstream('--upstream-tls-ocsp', 'soft'))
     t.r_proxy(s_proxy.target)
     t.served('c').fence()
     s_proxy.wait_log(r'broker mqtts://.*TLS: certificate CN=revoked refused: revoked since 20\S+ \S+ UTC \(keyCompromise\)')
@@ -169,7 +169,7 @@ def brokers_are_believed_as_their_staple_says(t):
     os.rename(make_staple(certs, 'server'), pem + '.ocsp')
     broker = t.mosquitto()
     front = haproxy(t, broker.address, f'ssl crt {pem}')
-    s_proxy = t.s_proxy([f'mqtts://localhost:{front.port}'], *upstream(certs, '--upstream-tls-ocsp', 'hard'))
+    s_proxy = t.s_proxy([f'mqtts://localhost:{front.port}'], *certs.upstream('--upstream-tls-ocsp', 'hard'))
     t.r_proxy(s_proxy.target)
     t.served('c').fence()
     assert s_proxy.metric('sproxy_ocsp_questions_total') == 0
@@ -180,7 +180,7 @@ def brokers_are_believed_as_their_staple_says(t):
         server = t.add(Plain('s_server', ['openssl', 's_server', '-www', '-accept', f'127.0.0.1:{server_port}', '-cert', certs[f'{name}.pem'], '-key',
                                            certs[f'{name}-key.pem'], '-status_file', make_staple(certs, name, signer)]))
         server.wait_log('ACCEPT')
-        s_proxy = t.s_proxy([f'mqtts://localhost:{server_port}'], *upstream(certs, '--upstream-tls-ocsp', mode))
+        s_proxy = t.s_proxy([f'mqtts://localhost:{server_port}'], *certs.upstream('--upstream-tls-ocsp', mode))
         t.r_proxy(s_proxy.target)
         t.client('refused').connect(code=0x88)
         s_proxy.wait_log(f'broker mqtts://.*TLS: certificate {words}')

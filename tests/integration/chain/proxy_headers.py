@@ -3,14 +3,13 @@
 import os
 import re
 import socket
-import ssl
-import time
 
 from lib import wire
-from lib.case import Skip, chain_test
+from lib.case import chain_test
 from lib.certs import Certs
-from lib.peer import PATIENCE, connect_to
-from lib.programs import Haproxy, free_port
+from lib.peer import PATIENCE
+from lib.programs import Haproxy, WsFront, parse_url
+from lib.websocket import WebSocket
 from lib.wire import V311, V5
 
 CLIENT_HOST = '127.0.0.5'       # nobody else's, so that a log line that names it is about the client
@@ -18,26 +17,12 @@ TRUSTING = ('--proxy-protocol', 'on', '--trusted-proxies', '127.0.0.1')
 
 
 def haproxy(t, target, bind_options='', server_options=''):
-    """A haproxy that passes connections to TARGET; the port it listens at is its `port`. Logs clients as "from ADDRESS:PORT"."""
-    port = free_port()
-    path = os.path.join(t.folder, f'haproxy-{port}.cfg')
-    with open(path, 'w', encoding='ascii') as config:
-        config.write('global\n  log stdout format raw local0\n'
-                     'defaults\n  mode tcp\n  log global\n  log-format "from %ci:%cp"\n  option logasap\n'
-                     '  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n'
-                     f'listen front\n  bind 127.0.0.1:{port} {bind_options}\n'
-                     f'  server back {target[0]}:{target[1]} source 127.0.0.1 {server_options}\n')
-    program = Haproxy('haproxy', ['haproxy', '-db', '-f', path])
-    program.port, program.address = port, ('127.0.0.1', port)
-    t.programs.append(program)
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            connect_to(program.address).close()
-            return program
-        except ConnectionRefusedError:
-            if not program.is_running() or time.monotonic() > deadline:
-                raise Skip(f'haproxy does not start\n{program.tail()}') from None
+    """A haproxy that passes connections to TARGET. Logs clients as "from ADDRESS:PORT"."""
+    return t.add(Haproxy(t.folder,
+                         'defaults\n  mode tcp\n  log global\n  log-format "from %ci:%cp"\n  option logasap\n'
+                         '  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n'
+                         f'listen front\n  bind 127.0.0.1:{{port}} {bind_options}\n'
+                         f'  server back {target[0]}:{target[1]} source 127.0.0.1 {server_options}\n'))
 
 
 def client_from(t, name, address):
@@ -262,14 +247,11 @@ def a_header_stands_in_front_of_tls(t):
     certs = Certs(os.path.join(t.folder, 'certs'))
     broker = HeaderServer(t)
     s_proxy = t.s_proxy([broker.url], '--upstream-proxy-protocol', 'v2')
-    r_proxy = t.r_proxy(s_proxy.target, *TRUSTING, '--tls-cert', certs['server.pem'], '--tls-key', certs['server-key.pem'],
-                        '--tls-client-ca', certs['ca.pem'], listens=('mqtts://127.0.0.1:0',))
+    r_proxy = t.r_proxy(s_proxy.target, *TRUSTING, *certs.mutual_door(), listens=('mqtts://127.0.0.1:0',))
     front = haproxy(t, r_proxy.address, server_options='send-proxy-v2')
-    context = ssl.create_default_context(cafile=certs['ca.pem'])
-    context.load_cert_chain(certs['client.pem'], certs['client-key.pem'])
     plain = socket.create_connection(front.address, PATIENCE, source_address=(CLIENT_HOST, 0))
     port = plain.getsockname()[1]
-    with context.wrap_socket(plain, server_hostname='localhost') as sock:
+    with certs.context().wrap_socket(plain, server_hostname='localhost') as sock:
         sock.sendall(wire.connect(V5, 'pump-3'))
         broker.accept()
         head = broker.take(16)
@@ -280,3 +262,41 @@ def a_header_stands_in_front_of_tls(t):
     assert said[0xE0] == b'pump-3' and said[0x20][:5] == b'\x07\0\0\0\0' and facts[0x21].startswith(b'TLSv1.'), said
     assert facts[0x22], facts
     broker.close()
+
+
+@chain_test(V5)
+def a_header_stands_in_front_of_tls_and_websocket(t):
+    """mqtts://, ws:// and wss:// behind send-proxy and send-proxy-v2: the log names client and proxy, and the client is served."""
+    certs = Certs(os.path.join(t.folder, 'certs'))
+    s_proxy = t.s_proxy([t.mosquitto().url])
+    schemes = ('mqtts', 'ws', 'wss')
+    r_proxy = t.r_proxy(s_proxy.target, *TRUSTING, *certs.mutual_door(), listens=[f'{scheme}://127.0.0.1:0' for scheme in schemes])
+    for scheme, address in zip(schemes, r_proxy.listens):
+        for option in ('send-proxy', 'send-proxy-v2'):
+            front = haproxy(t, address, server_options=option)
+            c, port = client_from(t, f'{scheme}-{option}', front.address)
+            if scheme != 'ws':
+                c.sock = certs.context().wrap_socket(c.sock, server_hostname='localhost')
+            if scheme != 'mqtts':
+                c.sock = WebSocket(c.sock)
+            c.connect()
+            r_proxy.wait_log(rf'peer={CLIENT_HOST}:{port} via=127\.0\.0\.1:\d+ .*connected')
+            c.fence()
+
+
+@chain_test(V5)
+def the_header_stands_in_front_of_tls_to_a_broker(t):
+    """haproxy with accept-proxy in front of mosquitto with TLS, and in front of a broker behind wss://: it knows the client, and
+    what follows the header is TLS with the broker itself."""
+    certs = Certs(os.path.join(t.folder, 'certs'))
+    broker, url = t.tls_mosquitto(certs)
+    front = t.add(WsFront(broker, certs['server.pem'], certs['server-key.pem']))
+    for scheme, target in (('mqtts', parse_url(url)), ('wss', front.address)):
+        behind = haproxy(t, target, bind_options='accept-proxy')
+        for version in ('v1', 'v2'):
+            s_proxy = t.s_proxy([f'{scheme}://localhost:{behind.port}'], *certs.upstream('--upstream-proxy-protocol', version))
+            r_proxy = t.r_proxy(s_proxy.target)
+            c, port = client_from(t, f'{scheme}-{version}', r_proxy.address)
+            c.connect()
+            behind.wait_log(rf'from {CLIENT_HOST}:{port}\b')
+            c.publish(t.topic('x'), b'x' * 100_000, 1)

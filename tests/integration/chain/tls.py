@@ -1,17 +1,14 @@
-"""TLS of MQTT clients before r-proxy, and of brokers behind s-proxy: who is believed, who is let in, what is said, and that
-files change under load without anybody noticing."""
+"""TLS of MQTT clients before r-proxy, and of brokers behind s-proxy: who is believed, who is let in, what is said. That files
+change under load: rotation.py."""
 
 import os
-import signal
-import socket
-import ssl
 import subprocess
 
 from lib import wire
 from lib.case import chain_test
 from lib.certs import Certs
 from lib.peer import connect_to
-from lib.programs import free_port, run_command
+from lib.programs import run_command
 from lib.wire import V31, V311, V5
 
 KEY = '00112233445566778899aabbccddeeff'
@@ -21,25 +18,8 @@ def make_certs(t, *options):
     return Certs(os.path.join(t.folder, 'certs'), *options)
 
 
-def door(certs, *options, name='server'):
-    """Options of r-proxy's listener."""
-    return ('--tls-cert', certs[f'{name}.pem'], '--tls-key', certs[f'{name}-key.pem'], *options)
-
-
-def mutual_door(certs, *options):
-    return door(certs, '--tls-client-ca', certs['ca.pem'], '--tls-crl', certs['crl.pem'], *options)
-
-
 def tls_r_proxy(t, s_proxy, *options, **program):
     return t.r_proxy(s_proxy.target if s_proxy else '127.0.0.1:1', *options, listens=('mqtts://127.0.0.1:0',), **program)
-
-
-def context(certs, name='client'):
-    """Of raw clients; NAME None: without a certificate."""
-    made = ssl.create_default_context(cafile=certs['ca.pem'])
-    if name:
-        made.load_cert_chain(certs[f'{name}.pem'], certs[f'{name}-key.pem'])
-    return made
 
 
 def publish(address, *options, host='localhost'):
@@ -53,18 +33,6 @@ def own(certs, name):
     return ('--cafile', certs['ca.pem'], '--cert', certs[f'{name}.pem'], '--key', certs[f'{name}-key.pem'])
 
 
-def tls_broker(t, certs, *lines, name='server'):
-    """mosquitto with a TLS listener; returns it and the URL of that listener."""
-    port = free_port()
-    broker = t.mosquitto(f'listener {port} 127.0.0.1\nallow_anonymous true\ncafile {certs["ca.pem"]}\ncertfile {certs[name + ".pem"]}\n'
-                         f'keyfile {certs[name + "-key.pem"]}\n' + ''.join(line + '\n' for line in lines))
-    return broker, f'mqtts://localhost:{port}'
-
-
-def upstream(certs, *options):
-    return ('--upstream-tls-ca', certs['ca.pem'], *options)
-
-
 def s_client(certs, address, *options):
     return run_command(['openssl', 's_client', '-connect', f'{address[0]}:{address[1]}', '-CAfile', certs['ca.pem'], *options])
 
@@ -76,10 +44,10 @@ def s_client(certs, address, *options):
 def both_ends_of_the_chain_may_be_mutual_tls(t):
     """Client to r-proxy and s-proxy to broker, with certificates on all sides: messages of every QoS and of 1 MB pass."""
     certs = make_certs(t)
-    broker, url = tls_broker(t, certs, 'require_certificate true', 'use_identity_as_username true')
-    s_proxy = t.s_proxy([url], *upstream(certs, '--upstream-tls-cert', certs['r-proxy.pem'], '--upstream-tls-key', certs['r-proxy-key.pem']))
-    r_proxy = tls_r_proxy(t, s_proxy, *mutual_door(certs))
-    t.tls = context(certs)
+    broker, url = t.tls_mosquitto(certs, 'require_certificate true', 'use_identity_as_username true')
+    s_proxy = t.s_proxy([url], *certs.upstream(name='r-proxy'))
+    r_proxy = tls_r_proxy(t, s_proxy, *certs.mutual_door())
+    t.tls = certs.context()
     sub, pub = t.served('sub'), t.served('pub')
     sub.subscribe((t.topic('#'), 2))
     for qos in (0, 1, 2):
@@ -96,8 +64,8 @@ def the_certificate_says_who_the_user_is(t):
     for kind, name, wanted in (('cn', 'client', 'client'), ('san', 'r-proxy', 'r-proxy'), ('cn', None, None)):
         broker = t.scripted()
         s_proxy = t.s_proxy([f'mqtt://127.0.0.1:{broker.port}'])
-        tls_r_proxy(t, s_proxy, *mutual_door(certs, '--tls-client-auth', 'optional', '--tls-identity', kind))
-        t.tls = context(certs, name)
+        tls_r_proxy(t, s_proxy, *certs.mutual_door('--tls-client-auth', 'optional', '--tls-identity', kind))
+        t.tls = certs.context(name)
         c = t.client('c')
         if wanted is None:
             c.connect(code=0x87 if t.version == V5 else 5, username='admin', password=b'secret')
@@ -115,7 +83,7 @@ def keys_shared_before_let_clients_in(t):
     psk = certs.write('psk', f'# keys\npump-1:{KEY}\nurn:pump:2:{KEY[::-1]}\n')
     broker = t.mosquitto()
     s_proxy = t.s_proxy([broker.url])
-    for options in (('--tls-psk-file', psk), door(certs, '--tls-psk-file', psk)):
+    for options in (('--tls-psk-file', psk), certs.door('--tls-psk-file', psk)):
         r_proxy = tls_r_proxy(t, s_proxy, *options)
         for identity, key in (('pump-1', KEY), ('urn:pump:2', KEY[::-1])):
             code, said = publish(r_proxy.address, '--psk-identity', identity, '--psk', key)
@@ -141,7 +109,7 @@ def clients_that_are_not_believed_are_named(t):
     certs, other = make_certs(t), Certs(os.path.join(t.folder, 'other'))
     broker = t.mosquitto()
     s_proxy = t.s_proxy([broker.url])
-    r_proxy = tls_r_proxy(t, s_proxy, *mutual_door(certs))
+    r_proxy = tls_r_proxy(t, s_proxy, *certs.mutual_door())
     foreign = ('--cafile', certs['ca.pem'], '--cert', other['client.pem'], '--key', other['client-key.pem'])
     for options, words in ((own(certs, 'revoked'), 'TLS: certificate CN=revoked refused: certificate revoked'),
                            (own(certs, 'expired'), 'TLS: certificate CN=expired refused: certificate has expired'),
@@ -160,7 +128,7 @@ def clients_that_are_not_believed_are_named(t):
 def a_server_that_clients_do_not_believe_hears_why(t):
     """Another CA, another name than the one dialled: the client goes, and its alert is in r-proxy's log."""
     certs, other = make_certs(t), Certs(os.path.join(t.folder, 'other'))
-    r_proxy = tls_r_proxy(t, None, *door(certs))
+    r_proxy = tls_r_proxy(t, None, *certs.door())
     for options, words in ((('-CAfile', other['ca.pem'], '-verify_return_error'), 'unknown CA'),
                            (('-verify_hostname', 'other.example', '-verify_return_error'), 'bad certificate')):
         since = r_proxy.mark()
@@ -173,7 +141,7 @@ def a_server_that_clients_do_not_believe_hears_why(t):
 def versions_ciphers_and_renegotiation_are_as_configured(t):
     """1.2 and 1.3 with ALPN mqtt; 1.1 refused; --tls-min-version 1.3 refuses 1.2; --tls-ciphers; no renegotiation."""
     certs = make_certs(t)
-    r_proxy = tls_r_proxy(t, None, *door(certs))
+    r_proxy = tls_r_proxy(t, None, *certs.door())
     for version in ('1_2', '1_3'):
         code, out, _ = s_client(certs, r_proxy.address, f'-tls{version}', '-alpn', 'mqtt')
         assert code == 0 and b'ALPN protocol: mqtt' in out and b'Verify return code: 0 (ok)' in out, out
@@ -186,7 +154,7 @@ def versions_ciphers_and_renegotiation_are_as_configured(t):
         talk.stdin.flush()
         said = talk.stdout.read()
     assert b'RENEGOTIATING' in said and b'no renegotiation' in said, said
-    r_proxy = tls_r_proxy(t, None, *door(certs, '--tls-min-version', '1.3', '--tls-ciphers', 'TLS_CHACHA20_POLY1305_SHA256'))
+    r_proxy = tls_r_proxy(t, None, *certs.door('--tls-min-version', '1.3', '--tls-ciphers', 'TLS_CHACHA20_POLY1305_SHA256'))
     assert s_client(certs, r_proxy.address, '-tls1_2')[0] != 0
     code, out, _ = s_client(certs, r_proxy.address)
     assert code == 0 and b'TLS_CHACHA20_POLY1305_SHA256' in out, out
@@ -198,11 +166,11 @@ def handshakes_that_stall_are_closed(t):
     certs = make_certs(t)
     broker = t.mosquitto()
     s_proxy = t.s_proxy([broker.url])
-    r_proxy = tls_r_proxy(t, s_proxy, *door(certs, '--connect-timeout', '500ms'))
+    r_proxy = tls_r_proxy(t, s_proxy, *certs.door('--connect-timeout', '500ms'))
     stalled = [connect_to(r_proxy.address) for _ in range(30)]
     for number, sock in enumerate(stalled):
         sock.sendall((b'', b'\x16', b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')[number % 3])
-    t.tls = context(certs, None)
+    t.tls = certs.context(None)
     t.served('good').fence()
     for sock in stalled:
         try:
@@ -218,13 +186,13 @@ def files_that_are_no_good_are_named_at_start(t):
     """Missing, cut, foreign key, a CRL that is none, PSKs in a wrong form: exit status 1, and the log says which file and why."""
     certs = make_certs(t)
     certs.write('cut.pem', certs.read('server.pem').decode()[:-40])
-    for options, words in ((door(certs, name='none'), 'none.pem: No such file'),
+    for options, words in ((certs.door(name='none'), 'none.pem: No such file'),
                            (('--tls-cert', certs['cut.pem'], '--tls-key', certs['server-key.pem']), 'cut.pem: bad end line'),
                            (('--tls-cert', certs['server.pem'], '--tls-key', certs['client-key.pem']),
                             'certificate CN=server, .*client-key.pem: key values mismatch'),
-                           (door(certs, '--tls-client-ca', certs['none.pem']), 'none.pem: No such file'),
-                           (mutual_door(certs, '--tls-crl', certs['ca.pem']), 'ca.pem: '),
-                           (door(certs, '--tls-ciphers', 'NONSENSE'), 'tls-ciphers: NONSENSE: no cipher match'),
+                           (certs.door('--tls-client-ca', certs['none.pem']), 'none.pem: No such file'),
+                           (certs.mutual_door('--tls-crl', certs['ca.pem']), 'ca.pem: '),
+                           (certs.door('--tls-ciphers', 'NONSENSE'), 'tls-ciphers: NONSENSE: no cipher match'),
                            (('--tls-psk-file', certs.write('psk', f'a:{KEY}\nb\n')), 'psk, line 2: expected identity:hexkey')):
         program = tls_r_proxy(t, None, *options, ready=False)
         program.wait_log(words)
@@ -255,7 +223,7 @@ def a_key_that_others_may_read_is_warned_of(t):
     """At start, with its mode."""
     certs = make_certs(t)
     os.chmod(certs['server-key.pem'], 0o644)
-    tls_r_proxy(t, None, *door(certs)).wait_log(r'server-key.pem can be read by others than its owner \(mode 644\)')
+    tls_r_proxy(t, None, *certs.door()).wait_log(r'server-key.pem can be read by others than its owner \(mode 644\)')
 
 
 # ---- brokers
@@ -266,73 +234,24 @@ def brokers_that_are_not_believed_are_named(t):
     """Another CA, another name, revoked, expired: no session, the client is told, the log says which certificate and why; the
     next broker of the list is tried."""
     certs, other = make_certs(t), Certs(os.path.join(t.folder, 'other'))
-    _, url = tls_broker(t, certs)
-    _, revoked = tls_broker(t, certs, name='revoked')
-    _, expired = tls_broker(t, certs, name='expired')
+    _, url = t.tls_mosquitto(certs)
+    _, revoked = t.tls_mosquitto(certs, name='revoked')
+    _, expired = t.tls_mosquitto(certs, name='expired')
     plain = t.mosquitto()
     for address, options, words in (
-            (url, upstream(other), 'certificate CN=server refused: self-signed certificate in certificate chain: '),
+            (url, other.upstream(), 'certificate CN=server refused: self-signed certificate in certificate chain: '),
             (url, (), 'certificate CN=server refused: self-signed certificate in certificate chain: '),
-            (url, upstream(certs, '--upstream-tls-server-name', 'other.example'),
+            (url, certs.upstream('--upstream-tls-server-name', 'other.example'),
              'certificate CN=server refused: hostname mismatch, expected other.example'),
-            (expired, upstream(certs), 'certificate CN=expired refused: certificate has expired'),
-            (revoked, upstream(certs, '--upstream-tls-crl', certs['crl.pem']), 'certificate CN=revoked refused: certificate revoked')):
+            (expired, certs.upstream(), 'certificate CN=expired refused: certificate has expired'),
+            (revoked, certs.upstream('--upstream-tls-crl', certs['crl.pem']), 'certificate CN=revoked refused: certificate revoked')):
         s_proxy = t.s_proxy([address], *options)
         t.r_proxy(s_proxy.target)
         c = t.client('c')
         c.connect(code=0x88 if t.version == V5 else 3)
         c.expect_closed()
         s_proxy.wait_log(f'broker mqtts://.*TLS: {words}')
-    s_proxy = t.s_proxy([url, plain.url], *upstream(other))
+    s_proxy = t.s_proxy([url, plain.url], *other.upstream())
     t.r_proxy(s_proxy.target)
     t.served('c').fence()
     s_proxy.wait_log(f'live at {plain.url}')
-
-
-# ---- change under load
-
-
-@chain_test()
-def everything_changes_and_nobody_is_closed(t):
-    """20 clients are served; certificate and key change by file, then everything by SIGHUP; a broken file changes nothing. No session closes, nothing is lost, and the next handshake shows the new certificate."""
-    certs = make_certs(t)
-    _, url = tls_broker(t, certs)
-    s_proxy = t.s_proxy([url], *upstream(certs))
-    r_proxy = tls_r_proxy(t, s_proxy, *mutual_door(certs))
-    t.tls = context(certs)
-    sender, clients = t.served('sender'), [t.served(str(number)) for number in range(20)]
-    for c in clients:
-        c.subscribe((t.topic(c.name), 1))
-
-    def everybody_talks():
-        for c in clients:
-            sender.publish(t.topic(c.name), b'hello', 1)
-            c.receive(t.topic(c.name), b'hello')
-
-    def shown():
-        made = context(certs)
-        with made.wrap_socket(socket.create_connection(r_proxy.address), server_hostname='localhost') as sock:
-            return sock.getpeercert()['serialNumber']
-
-    everybody_talks()
-    before = shown()
-    since = r_proxy.mark()
-    certs.renew('server')
-    r_proxy.wait_log('TLS files read again, certificate CN=server', since)
-    everybody_talks()
-    assert shown() != before
-    since = r_proxy.mark()
-    good = certs.read('server.pem').decode()
-    certs.write('server.pem', good[:200])
-    r_proxy.wait_log('the TLS files cannot be used, those of before stay in use: .*server.pem: ', since)
-    everybody_talks()
-    after = shown()
-    certs.write('server.pem', good)
-    for program, words in ((r_proxy, 'TLS files read again'), (s_proxy, 'upstream TLS: files read again')):
-        since = program.mark()
-        program.signal(signal.SIGHUP)
-        program.wait_log(words, since)
-    assert shown() == after
-    everybody_talks()
-    t.served('late').fence()
-    assert r_proxy.metric('rproxy_clients_lost_total') == 0

@@ -1,37 +1,19 @@
-"""Trunks over TLS: who is believed, who is let in, and that certificates change under load without anybody noticing."""
+"""Trunks over TLS: who is believed and who is let in. That files change under load: rotation.py."""
 
 import os
 import signal
-import threading
 import time
 
 from lib import wire
 from lib.case import RELAY, chain_test
 from lib.certs import Certs
 from lib.peer import PATIENCE, connect_to
-from lib.programs import Haproxy, Tinyproxy, free_port, is_listening, run_command
+from lib.programs import Tinyproxy, run_command
 from lib.wire import V31, V311, V5
 
 
 def make_certs(t, *options):
     return Certs(os.path.join(t.folder, 'certs'), *options)
-
-
-def server_side(certs, *options, name='server'):
-    """Of s-proxy, with mutual authentication."""
-    return ('--trunk-tls-cert', certs[f'{name}.pem'], '--trunk-tls-key', certs[f'{name}-key.pem'],
-            '--trunk-tls-client-ca', certs['ca.pem'], '--trunk-tls-crl', certs['crl.pem'], *options)
-
-
-def one_way(certs, *options):
-    """Of s-proxy, which asks for no certificate."""
-    return ('--trunk-tls-cert', certs['server.pem'], '--trunk-tls-key', certs['server-key.pem'], *options)
-
-
-def client_side(certs, *options, name='r-proxy'):
-    """Of r-proxy; NAME None: without a certificate."""
-    own = () if name is None else ('--trunk-tls-cert', certs[f'{name}.pem'], '--trunk-tls-key', certs[f'{name}-key.pem'])
-    return ('--trunk-tls-ca', certs['ca.pem'], *own, *options)
 
 
 def expect_refused(t, codes=(0x88, 3)):
@@ -57,7 +39,7 @@ def try_with(certs, address, *options):
 def mutual_tls_carries_everything(t):
     """Certificates on both sides: messages of every QoS and of 1 MB pass, nothing is in clear text, nobody is refused."""
     certs = make_certs(t)
-    _, s_proxy, r_proxy = t.chain(s_options=server_side(certs), r_options=client_side(certs))
+    _, s_proxy, r_proxy = t.chain(s_options=certs.server_side(), r_options=certs.client_side())
     sub, pub = t.served('sub'), t.served('pub')
     sub.subscribe((t.topic('#'), 2))
     for qos in (0, 1, 2):
@@ -74,16 +56,16 @@ def sni_and_authority_are_the_name(t):
     """A target by name, by address, by Unix socket, and with --trunk-tls-server-name: the certificate must name what counts."""
     certs = make_certs(t, '--host', 'cloud.example')
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *server_side(certs))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side())
     port = s_proxy.address[1]
     path = os.path.join(t.folder, 's')
-    unix = t.s_proxy([broker.url], *server_side(certs), listen=f'unix:{path}', ready=False)
+    unix = t.s_proxy([broker.url], *certs.server_side(), listen=f'unix:{path}', ready=False)
     unix.wait_log('ready')
     for target, options in ((f'localhost:{port}', ()), (f'ipv4:127.0.0.1:{port}', ()), (f'unix:{path}', ()),
                             (f'127.0.0.1:{port}', ('--trunk-tls-server-name', 'cloud.example'))):
-        t.r_proxy(target, *client_side(certs, *options))
+        t.r_proxy(target, *certs.client_side(*options))
         t.served(target).fence()
-    r_proxy = t.r_proxy(f'localhost:{port}', *client_side(certs, '--trunk-tls-server-name', 'other.example'))
+    r_proxy = t.r_proxy(f'localhost:{port}', *certs.client_side('--trunk-tls-server-name', 'other.example'))
     r_proxy.wait_log('an s-proxy is not believed: certificate CN = server is not one of other.example')
     expect_refused(t)
 
@@ -93,7 +75,7 @@ def a_server_of_another_authority_is_not_believed(t):
     """The wrong CA on r-proxy, and the system's: the log names the certificate and the reason, the client is told."""
     certs, other = make_certs(t), Certs(os.path.join(t.folder, 'other'))
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *one_way(certs))
+    s_proxy = t.s_proxy([broker.url], *certs.one_way())
     for options in (('--trunk-tls-ca', other['ca.pem']), ('--trunk-tls-server-name', 'localhost')):
         r_proxy = t.r_proxy(s_proxy.target, *options)
         r_proxy.wait_log('an s-proxy is not believed: certificate CN = server: unable to get local issuer certificate')
@@ -106,7 +88,7 @@ def clear_text_and_tls_do_not_meet(t):
     """r-proxy without TLS before an s-proxy with it, and the other way round: nobody is served, both live."""
     certs = make_certs(t)
     broker = t.mosquitto()
-    for s_options, r_options in ((one_way(certs), ()), ((), client_side(certs))):
+    for s_options, r_options in ((certs.one_way(), ()), ((), certs.client_side())):
         s_proxy = t.s_proxy([broker.url], *s_options)
         r_proxy = t.r_proxy(s_proxy.target, *r_options)
         r_proxy.wait_log('cannot be used, more attempts follow')
@@ -120,14 +102,14 @@ def an_r_proxy_without_a_good_certificate_is_not_let_in(t):
     counted; one that is good still comes in."""
     certs, other = make_certs(t), Certs(os.path.join(t.folder, 'other'))
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *server_side(certs))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side())
     for folder, name, words in ((certs, None, 'it has shown no certificate'),
                                 (certs, 'revoked', 'certificate CN = revoked: certificate revoked'),
                                 (other, 'r-proxy', 'certificate CN = r-proxy: unable to get local issuer certificate'),
                                 (certs, 'server', 'certificate CN = server: unsuitable certificate purpose')):
         refused = s_proxy.metric('sproxy_handshakes_refused_total')
         since = s_proxy.mark()
-        r_proxy = t.r_proxy(s_proxy.target, *client_side(folder, '--workers', '1', '--trunk-tls-ca', certs['ca.pem'], name=name))
+        r_proxy = t.r_proxy(s_proxy.target, *folder.client_side('--workers', '1', '--trunk-tls-ca', certs['ca.pem'], name=name))
         s_proxy.wait_log(f'a connection is refused: {words}', since)
         expect_refused(t)
         r_proxy.stop()
@@ -135,7 +117,7 @@ def an_r_proxy_without_a_good_certificate_is_not_let_in(t):
     try_with(certs, s_proxy.address, '-cert', certs['expired.pem'], '-key', certs['expired-key.pem'])
     s_proxy.wait_log('a connection is refused: certificate CN = expired: certificate has expired')
     assert s_proxy.metric('sproxy_trunks_opened_total') == 0
-    t.r_proxy(s_proxy.target, *client_side(certs))
+    t.r_proxy(s_proxy.target, *certs.client_side())
     t.served('good').fence()
 
 
@@ -143,14 +125,14 @@ def an_r_proxy_without_a_good_certificate_is_not_let_in(t):
 def tls_is_1_2_or_1_3_with_h2(t):
     """openssl s_client: 1.2 and 1.3 are agreed on, with ALPN h2; 1.1 is not, nor a client that wants another protocol."""
     certs = make_certs(t)
-    s_proxy = t.s_proxy(['mqtt://127.0.0.1:1'], *one_way(certs))
+    s_proxy = t.s_proxy(['mqtt://127.0.0.1:1'], *certs.one_way())
     for version in ('1_2', '1_3'):
         code, out, _ = try_with(certs, s_proxy.address, f'-tls{version}')
         assert code == 0 and b'ALPN protocol: h2' in out and b'Verify return code: 0 (ok)' in out, out
     code, out, _ = try_with(certs, s_proxy.address, '-tls1_1', '-cipher', 'ALL:@SECLEVEL=0')
     assert code != 0 and b'Cipher is (NONE)' in out, out
     s_proxy.wait_log('unsupported protocol')
-    t.r_proxy(s_proxy.target, *client_side(certs, name=None)).wait_log('trunk .* is up')
+    t.r_proxy(s_proxy.target, *certs.client_side(name=None)).wait_log('trunk .* is up')
 
 
 @chain_test()
@@ -165,10 +147,10 @@ def files_that_are_no_good_are_named(t):
             ('s-proxy', ('--trunk-tls-cert', certs['cut.pem'], '--trunk-tls-key', certs['server-key.pem']), 'cut.pem: bad end line'),
             ('s-proxy', ('--trunk-tls-cert', certs['server.pem'], '--trunk-tls-key', certs['client-key.pem']),
              'client-key.pem: is not the key of certificate CN = server'),
-            ('s-proxy', server_side(certs, name='expired'), 'expired.pem: certificate CN = expired has expired at '),
-            ('s-proxy', server_side(certs, '--trunk-tls-crl', certs['ca.pem']), 'ca.pem: no revocation list in it'),
+            ('s-proxy', certs.server_side(name='expired'), 'expired.pem: certificate CN = expired has expired at '),
+            ('s-proxy', certs.server_side('--trunk-tls-crl', certs['ca.pem']), 'ca.pem: no revocation list in it'),
             ('s-proxy', ('--trunk-tokens-file', certs['none']), 'trunk-tokens-file: .*none: No such file'),
-            ('r-proxy', client_side(certs, name='expired'), 'expired.pem: certificate CN = expired has expired at '),
+            ('r-proxy', certs.client_side(name='expired'), 'expired.pem: certificate CN = expired has expired at '),
             ('r-proxy', ('--trunk-tls-ca', certs['cut.pem']), 'cut.pem: certificate 1: bad end line'),
             ('r-proxy', ('--trunk-token-file', certs.write('token', 'a b\n')), 'token, line 1: not a token')):
         listen = dict(ready=False)
@@ -183,7 +165,7 @@ def a_secret_that_others_can_read_is_a_warning(t):
     """Keys and tokens with mode 0640 or 0604: a warning at start and on SIGHUP, and all goes on; with 0600 none."""
     certs = make_certs(t)
     tokens, token = certs.write('tokens', 'first\n'), certs.write('token', 'first\n')
-    sides = (server_side(certs, '--trunk-tokens-file', tokens), client_side(certs, '--trunk-token-file', token))
+    sides = (certs.server_side('--trunk-tokens-file', tokens), certs.client_side('--trunk-token-file', token))
     _, s_proxy, r_proxy = t.chain(s_options=sides[0], r_options=sides[1])
     t.served('c')
     assert 'chmod 600' not in s_proxy.log() + r_proxy.log()
@@ -208,7 +190,7 @@ def a_port_in_clear_text_is_a_warning(t):
     for listen, options, words in (('0.0.0.0:0', (), ['gRPC on 0.0.0.0:0 is in clear text']),
                                    ('0.0.0.0:0', ('--trunk-tokens-file', tokens),
                                     ['tokens of r-proxies come in clear text', 'gRPC on 0.0.0.0:0 is in clear text']),
-                                   ('0.0.0.0:0', one_way(certs, '--trunk-tokens-file', tokens), []), ('127.0.0.1:0', (), [])):
+                                   ('0.0.0.0:0', certs.one_way('--trunk-tokens-file', tokens), []), ('127.0.0.1:0', (), [])):
         s_proxy = t.s_proxy(['mqtt://127.0.0.1:1'], *options, listen=listen)
         found = [line for line in s_proxy.log().split('\n') if 'clear text' in line]
         assert len(found) == len(words) and all(word in line for word, line in zip(words, found)), found
@@ -218,11 +200,11 @@ def a_port_in_clear_text_is_a_warning(t):
 def a_handshake_that_stalls_is_closed(t):
     """Nothing, or the first byte, and then silence: closed within 10 s, while others come in."""
     certs = make_certs(t)
-    s_proxy = t.s_proxy([t.mosquitto().url], *server_side(certs))
+    s_proxy = t.s_proxy([t.mosquitto().url], *certs.server_side())
     silent = [connect_to(s_proxy.address) for _ in range(50)]
     for sock in silent[25:]:
         sock.sendall(b'\x16')
-    t.r_proxy(s_proxy.target, *client_side(certs))
+    t.r_proxy(s_proxy.target, *certs.client_side())
     t.served('c').fence()
     began = time.monotonic()
     for sock in silent:
@@ -262,17 +244,17 @@ def a_token_is_needed_where_tokens_are_given(t):
     certs = make_certs(t)
     tokens = certs.write('tokens', '# two sites\neast-0123456789\nwest/0123456789==\n')
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *one_way(certs, '--trunk-tokens-file', tokens))
+    s_proxy = t.s_proxy([broker.url], *certs.one_way('--trunk-tokens-file', tokens))
     for shown, words in ((None, 'a token is needed'), ('north-0123456789', 'this token is not valid here')):
         since = s_proxy.mark()
         options = () if shown is None else ('--trunk-token-file', certs.write('token', shown + '\n'))
-        t.r_proxy(s_proxy.target, *client_side(certs, *options, name=None))
+        t.r_proxy(s_proxy.target, *certs.client_side(*options, name=None))
         got = expect_refused(t, not_let_in(t))
         assert t.version != V5 or words in got.prop('reason_string'), got
         s_proxy.wait_log(rf'r-proxy ipv4:127.0.0.1:\d+ "" is refused \(UNAUTHENTICATED\): {words}', since)
         assert s_proxy.metric('sproxy_r_proxies_refused_total') > 0
     for shown in ('east-0123456789', 'west/0123456789=='):
-        r_proxy = t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-token-file', certs.write('token', shown), name=None))
+        r_proxy = t.r_proxy(s_proxy.target, *certs.client_side('--trunk-token-file', certs.write('token', shown), name=None))
         t.served(shown).fence()
         assert '0123456789' not in s_proxy.log() + r_proxy.log()
 
@@ -285,8 +267,8 @@ def only_names_that_are_allowed_come_in(t):
     for names, is_allowed in ((['r-proxy'], True), (['spiffe://mqtt.example/r-proxy'], True), (['x', 'spiffe://mqtt.example/*'], True),
                               (['r-prox'], False), (['client', 'spiffe://mqtt.example/r'], False)):
         options = [word for name in names for word in ('--trunk-allow-names', name)]
-        s_proxy = t.s_proxy([broker.url], *server_side(certs, *options))
-        t.r_proxy(s_proxy.target, *client_side(certs))
+        s_proxy = t.s_proxy([broker.url], *certs.server_side(*options))
+        t.r_proxy(s_proxy.target, *certs.client_side())
         if is_allowed:
             t.served(names[-1]).fence()
             assert s_proxy.metric('sproxy_r_proxies_refused_total') == 0
@@ -303,8 +285,8 @@ def tokens_and_names_change_on_sighup(t):
     tokens, token = certs.write('tokens', 'first\n'), certs.write('token', 'first\n')
     broker = t.mosquitto()
     config = certs.write('s-proxy.yaml', 'trunk-allow-names: [r-proxy]\n')
-    s_proxy = t.s_proxy([broker.url], *server_side(certs, '--trunk-tokens-file', tokens, '-c', config))
-    r_proxy = t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-token-file', token, '--workers', '1'))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side('--trunk-tokens-file', tokens, '-c', config))
+    r_proxy = t.r_proxy(s_proxy.target, *certs.client_side('--trunk-token-file', token, '--workers', '1'))
     c = t.served('c')
 
     def reload(program, words='SIGHUP'):
@@ -315,7 +297,7 @@ def tokens_and_names_change_on_sighup(t):
 
     def second(shown, *options):
         since = s_proxy.mark()
-        other = t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-token-file', certs.write('other', shown), *options))
+        other = t.r_proxy(s_proxy.target, *certs.client_side('--trunk-token-file', certs.write('other', shown), *options))
         return other, since
 
     certs.write('tokens', 'second\n')
@@ -348,11 +330,11 @@ def an_http_proxy_is_asked_for_the_name(t):
     with that name; the password is in no log."""
     certs = make_certs(t)
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *server_side(certs))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side())
     target = f'localhost:{s_proxy.address[1]}'
     for login in (None, ('user', 'sesame')):
         proxy = t.add(Tinyproxy(t.folder, login))
-        r_proxy = t.r_proxy(target, *client_side(certs, '--trunk-http-proxy', proxy.url))
+        r_proxy = t.r_proxy(target, *certs.client_side('--trunk-http-proxy', proxy.url))
         r_proxy.wait_log(f's_proxy={target} through=ipv4:127.0.0.1:{proxy.port}: ')
         c = t.served(f'c{login}')
         c.subscribe((t.topic('a'), 1))
@@ -382,155 +364,19 @@ def the_environment_names_an_http_proxy(t):
     """https_proxy: used for a name that is not this machine's; no_proxy and loopback are exceptions; the option beats it."""
     certs = make_certs(t, '--host', 'cloud.invalid')
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *server_side(certs))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side())
     proxy = t.add(Tinyproxy(t.folder, ('user', 'sesame')))
     env = {'https_proxy': proxy.url}
-    r_proxy = t.r_proxy('cloud.invalid:1', *client_side(certs), env=env)
+    r_proxy = t.r_proxy('cloud.invalid:1', *certs.client_side(), env=env)
     proxy.wait_log('CONNECT cloud.invalid:1 HTTP')
     r_proxy.wait_log('s_proxy=cloud.invalid:1 through=.*HTTP proxy returned')
-    r_proxy = t.r_proxy('cloud.invalid:1', *client_side(certs), env={**env, 'no_proxy': 'example,.invalid'})
+    r_proxy = t.r_proxy('cloud.invalid:1', *certs.client_side(), env={**env, 'no_proxy': 'example,.invalid'})
     r_proxy.wait_log('name=cloud.invalid: no address')
     since = proxy.mark()
-    t.r_proxy(s_proxy.target, *client_side(certs), env=env)
+    t.r_proxy(s_proxy.target, *certs.client_side(), env=env)
     t.served('direct').fence()
     assert 'CONNECT 127' not in '\n'.join(str(line) for line in proxy.lines[since:])
     other = t.add(Tinyproxy(t.folder))
-    t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-http-proxy', other.url), env=env)
+    t.r_proxy(s_proxy.target, *certs.client_side('--trunk-http-proxy', other.url), env=env)
     t.served('option').fence()
     other.wait_log(f'CONNECT {s_proxy.target} HTTP')
-
-
-# ---- a balancer between
-
-
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend trunks
-    bind 127.0.0.1:{port} ssl crt {front} alpn h2{client_ca}
-    default_backend s_proxies
-backend s_proxies
-    server s 127.0.0.1:{s_port} proto h2{to_server}
-"""
-
-
-def start_haproxy(t, certs, s_proxy, client_ca='', to_server=''):
-    """A balancer that ends TLS; what it speaks with s-proxy is in TO_SERVER."""
-    front = certs.write('front.pem', (certs.read('server.pem') + certs.read('server-key.pem')).decode())
-    port = free_port()
-    config = certs.write('haproxy.cfg', HAPROXY.format(port=port, front=front, s_port=s_proxy.address[1], client_ca=client_ca,
-                                                       to_server=to_server))
-    proxy = t.add(Haproxy('haproxy', ['haproxy', '-db', '-f', config]))
-    while not is_listening(('127.0.0.1', port)):
-        assert proxy.is_running(), proxy.tail()
-    return f'localhost:{port}'
-
-
-@chain_test(relay=True)
-def a_balancer_may_end_tls(t):
-    """haproxy with TLS before an s-proxy in clear text, and with mutual TLS on both legs: clients are served, and
-    the balancer's own certificate is what s-proxy lets in."""
-    certs = make_certs(t)
-    broker = t.mosquitto()
-    plain = t.s_proxy([broker.url])
-    t.r_proxy(start_haproxy(t, certs, plain), *client_side(certs, name=None))
-    t.served('a').publish(t.topic('a'), b'x' * 100_000, 2)
-    own = certs.write('balancer.pem', (certs.read('client.pem') + certs.read('client-key.pem')).decode())
-    strict = t.s_proxy([broker.url], *server_side(certs, '--trunk-allow-names', 'client'))
-    target = start_haproxy(t, certs, strict, client_ca=f' verify required ca-file {certs["ca.pem"]}',
-                           to_server=f' ssl verify required ca-file {certs["ca.pem"]} crt {own} alpn h2')
-    t.r_proxy(target, *client_side(certs))
-    t.served('b').publish(t.topic('b'), b'x' * 100_000, 2)
-    assert strict.metric('sproxy_r_proxies_refused_total') == 0
-
-
-# ---- changes
-
-
-class Load:
-    """A publisher in a thread of its own: QoS 1, one message after the other, until told to stop."""
-
-    def __init__(self, client, topic):
-        self.client, self.topic = client, topic
-        self.count, self.error, self.is_over = 0, None, False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        self.client.is_quiet = True
-        try:
-            while not self.is_over:
-                self.client.publish(self.topic, str(self.count), 1)
-                self.count += 1
-        except Exception as error:              # pylint: disable=broad-except
-            self.error = error
-
-    def stop(self):
-        self.is_over = True
-        self.thread.join()
-        if self.error:
-            raise self.error
-
-
-@chain_test()
-def everything_is_rotated_under_load(t):
-    """Server's, r-proxy's certificates and keys, the CA, and the revocation list are replaced while 50 clients publish: no
-    session closes, no trunk ends, and new trunks use what is new."""
-    certs, other = make_certs(t), Certs(os.path.join(t.folder, 'other'))
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], *server_side(certs))
-    r_proxy = t.r_proxy(s_proxy.target, *client_side(certs, '--workers', '1'))
-    t.served('first').disconnect()
-    loads = [Load(t.connected(f'c{i}'), t.topic(str(i))) for i in range(50)]
-    marks = {program: program.mark() for program in (s_proxy, r_proxy)}
-    for name in ('ca', 'crl', 'server-key', 'server', 'r-proxy-key', 'r-proxy'):
-        certs.replace(f'{name}.pem', other[f'{name}.pem'])
-    for program, since in marks.items():
-        program.wait_log('trunk TLS: read again: certificate', since)
-        since = program.mark()
-        program.signal(signal.SIGHUP)
-        program.wait_log('trunk TLS: read again: certificate', since)
-    before = [load.count for load in loads]
-    while True:                                 # libgrpc looks once a second
-        code, out, _ = run_command(['openssl', 's_client', '-connect', '127.0.0.1:%d' % s_proxy.address[1], '-alpn', 'h2',
-                                    '-CAfile', other['ca.pem']])
-        if b'Verify return code: 0 (ok)' in out:
-            break
-    newcomer = t.r_proxy(s_proxy.target, *client_side(other))
-    newcomer.wait_log('trunk .* is up')
-    s_proxy.wait_metric('sproxy_trunks_open', 1 + newcomer.metric('rproxy_trunks_open'))
-    while any(load.count <= was for load, was in zip(loads, before)):
-        assert not any(load.error for load in loads)
-    for load in loads:
-        load.stop()
-    assert r_proxy.metric('rproxy_trunks_opened_total') == r_proxy.metric('rproxy_trunks_open') == 1
-    assert r_proxy.metric('rproxy_clients_lost_total') == 0
-
-
-@chain_test()
-def a_broken_file_keeps_the_old_one(t):
-    """A cut certificate, a key of another: an error in the log for each, on change and on SIGHUP; new trunks come up as before."""
-    certs = make_certs(t)
-    _, s_proxy, r_proxy = t.chain(s_options=server_side(certs), r_options=client_side(certs, '--workers', '1'))
-    t.served('c')
-    good_ca = certs.write('good-ca.pem', certs.read('ca.pem').decode())
-    whole = certs.read('server.pem').decode()
-    since = s_proxy.mark()
-    certs.write('server.pem', whole[:len(whole) // 2])
-    s_proxy.wait_log('ERROR.*trunk TLS: what was used before is still used: .*server.pem: ', since)
-    since = s_proxy.mark()
-    certs.replace('server.pem', certs['client.pem'])
-    s_proxy.wait_log('ERROR.*trunk TLS: .*server-key.pem: is not the key of certificate CN = client', since)
-    since = s_proxy.mark()
-    s_proxy.signal(signal.SIGHUP)
-    s_proxy.wait_log('ERROR.*trunk TLS: .*server-key.pem: is not the key of certificate CN = client', since)
-    since = r_proxy.mark()
-    os.remove(certs['ca.pem'])
-    r_proxy.wait_log('ERROR.*trunk TLS: .*ca.pem: No such file', since)
-    t.served('d').fence()
-    newcomer = t.r_proxy(s_proxy.target, *client_side(certs, '--trunk-tls-ca', good_ca)[2:])
-    newcomer.wait_log('trunk .* is up')
-    assert s_proxy.is_running() and r_proxy.metric('rproxy_trunks_opened_total') == 1

@@ -5,7 +5,6 @@ import os
 import queue
 import signal
 import socket
-import ssl
 import struct
 
 import paho.mqtt.client as paho
@@ -14,11 +13,10 @@ from lib import websocket, wire
 from lib.case import chain_test
 from lib.certs import Certs
 from lib.peer import PATIENCE, connect_to
-from lib.programs import PYTHON, Program
+from lib.programs import WsFront
 from lib.websocket import BINARY, CONTINUATION, PING, WebSocket, frame
 from lib.wire import V31, V311, V5, Will
 
-LIB = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'lib')
 KEY = base64.b64encode(b'0123456789abcdef').decode()
 LISTENS = ('ws://127.0.0.1:0', 'mqtt://127.0.0.1:0')
 
@@ -43,13 +41,6 @@ def connected(t, name, **options):
     c = over_ws(t, name)
     c.connect(**options)
     return c
-
-
-def ws_front(t, broker, *cert):
-    """The URL of a WebSocket server in front of BROKER (lib/ws_front.py)."""
-    front = t.add(Program('ws-front', [PYTHON, os.path.join(LIB, 'ws_front.py'), str(broker.port), *cert]))
-    port = front.wait_log(r'^port (\d+)').group(1)
-    return front, f'{"wss" if cert else "ws"}://127.0.0.1:{port}'
 
 
 class PahoClient:
@@ -332,8 +323,8 @@ def only_a_trusted_proxy_says_who_its_client_is(t):
 @chain_test(V31, V311, V5)
 def a_broker_over_websocket_is_served(t):
     """s-proxy --upstream ws://: every QoS and 1 MB; the broker's side sees close frames."""
-    front, url = ws_front(t, t.mosquitto())
-    s_proxy = t.s_proxy([url])
+    front = t.add(WsFront(t.mosquitto()))
+    s_proxy = t.s_proxy([front.url])
     t.r_proxy(s_proxy.target)
     sub, pub = t.connected('sub'), t.connected('pub')
     for qos in (0, 1, 2):
@@ -373,16 +364,14 @@ def a_broker_that_refuses_the_upgrade_is_named(t):
 def websocket_over_tls_on_both_sides(t):
     """wss:// at r-proxy and at the broker: certificates are checked below WebSocket, Paho and a raw client are served."""
     certs = Certs(os.path.join(t.folder, 'certs'))
-    _, url = ws_front(t, t.mosquitto(), certs['server.pem'], certs['server-key.pem'])
-    s_proxy = t.s_proxy([url], '--upstream-tls-ca', certs['ca.pem'])
-    proxy = t.r_proxy(s_proxy.target, '--tls-cert', certs['server.pem'], '--tls-key', certs['server-key.pem'],
-                      listens=('wss://127.0.0.1:0',))
+    front = t.add(WsFront(t.mosquitto(), certs['server.pem'], certs['server-key.pem']))
+    s_proxy = t.s_proxy([front.url], *certs.upstream())
+    proxy = t.r_proxy(s_proxy.target, *certs.door(), listens=('wss://127.0.0.1:0',))
     sub = PahoClient(t, 'sub', proxy.address, ca=certs['ca.pem'])
     sub.client.subscribe(t.topic('#'), 2)
     sub.wait('subscribe')
-    context = ssl.create_default_context(cafile=certs['ca.pem'])
     c = t.client('c')
-    c.sock = c.ws = WebSocket(context.wrap_socket(c.sock, server_hostname='127.0.0.1'))
+    c.sock = c.ws = WebSocket(certs.context(None).wrap_socket(c.sock, server_hostname='127.0.0.1'))
     c.connect()
     for size in (0, 100, 300_000):
         c.publish(t.topic('a'), b'x' * size, 2)
@@ -395,8 +384,7 @@ def websocket_over_tls_on_both_sides(t):
 @chain_test(V5)
 def websocket_on_both_sides(t):
     """Client, r-proxy, s-proxy, broker: ws:// at either end."""
-    _, url = ws_front(t, t.mosquitto())
-    s_proxy = t.s_proxy([url])
+    s_proxy = t.s_proxy([t.add(WsFront(t.mosquitto())).url])
     t.r_proxy(s_proxy.target, listens=LISTENS)
     c = connected(t, 'c')
     c.subscribe((t.topic('a'), 2))

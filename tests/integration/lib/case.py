@@ -16,7 +16,7 @@ import tempfile
 
 from . import wire
 from .peer import Client, ScriptedBroker, connect_to
-from .programs import Mosquitto, Program, Relay, RProxy, SProxy, run_command
+from .programs import Mosquitto, Program, Relay, RProxy, SProxy, free_port, run_command
 from .wire import V31, V311, V5
 
 DIRECT, CHAIN, RELAY, DRIP, ZSTD = 'direct', 'chain', 'chain-relay', 'chain-drip', 'chain-zstd'
@@ -299,6 +299,13 @@ class ChainCase(Case):
 
     def mosquitto(self, config='', **options):
         return self.add(Mosquitto(self.folder, PLAIN_CONFIG + config, **options))
+
+    def tls_mosquitto(self, certs, *lines, name='server'):
+        """mosquitto with a TLS listener too, which LINES are about; NAME: its certificate. Returns it and that listener's URL."""
+        port = free_port()
+        config = [f'listener {port} 127.0.0.1', 'allow_anonymous true', f'cafile {certs["ca.pem"]}', f'certfile {certs[name + ".pem"]}',
+                  f'keyfile {certs[name + "-key.pem"]}', *lines]
+        return self.mosquitto(''.join(line + '\n' for line in config)), f'mqtts://localhost:{port}'
 
     def scripted(self, **options):
         broker = ScriptedBroker(**options)

@@ -198,6 +198,19 @@ class Client(Peer):
         self.send(wire.ack(self.version, 'PUBREL', packet_id))
         return self.expect('PUBCOMP', packet_id=packet_id)
 
+    def publish_to_itself(self, topic, payload=b''):
+        """With QoS 1, to a topic that it has subscribed to: the acknowledgement and the message come, each once, in any order."""
+        packet_id, seen = self.new_id(), set()
+        self.send(wire.publish(self.version, topic, payload, 1, packet_id))
+        while seen != {'PUBACK', 'PUBLISH'}:
+            got = self.next()
+            kind = CLOSED if got == CLOSED else got.kind
+            if kind in seen or kind not in ('PUBACK', 'PUBLISH') or kind == 'PUBLISH' and (got.payload != payload or got.dup):
+                raise AssertionError(f'{self.name}: {got!r} instead of {wire.show(payload)}, of which {sorted(seen)} have come')
+            if kind == 'PUBLISH':
+                self.send(wire.ack(self.version, 'PUBACK', got.packet_id))
+            seen.add(kind)
+
     def receive(self, topic=None, payload=None, **fields):
         """The next packet is this PUBLISH; it is acknowledged to the end of its exchange."""
         if topic is not None:

@@ -59,8 +59,8 @@ def raise_descriptor_limit():
 class Program:
     """A child process and the lines it has logged on stderr so far. Its stdout goes the same way."""
 
-    def __init__(self, name, argv, env=None, limits=None, wrapper=()):
-        """LIMITS: {RLIMIT_x: (soft, hard)}; WRAPPER: a command that runs ARGV, such as valgrind."""
+    def __init__(self, name, argv, env=None, limits=None, wrapper=(), cwd=None):
+        """LIMITS: {RLIMIT_x: (soft, hard)}; WRAPPER: a command that runs ARGV, such as valgrind; CWD: where it runs."""
         self.name, self.argv = name, argv
         self.lines = []
         self.changed = threading.Condition()
@@ -70,7 +70,7 @@ class Program:
                 resource.setrlimit(which, pair)
 
         self.child = subprocess.Popen([*ENDS_WITH_PARENT, *wrapper, *argv], env={**ENVIRONMENT, **(env or {})},
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
                                       preexec_fn=before_exec if limits else None)
         self.pid = self.child.pid
         self.reader = threading.Thread(target=self.read_log, daemon=True)
@@ -125,12 +125,23 @@ class Program:
         while (now := self.metric(name)) != value:
             assert time.monotonic() < deadline, f'{self.name}: {name} is {now}, never {value}'
 
+    def assert_metrics(self, **values):
+        """It says just this of them now."""
+        found = {name: self.metric(name) for name in values}
+        assert found == values, f'{self.name}: {found}, not {values}'
+
     def tail_locked(self, count=40):
         return '\n'.join(f'    {self.name}| {line}' for line in self.lines[-count:] if line is not None)
 
     def tail(self, count=40):
         with self.changed:
             return self.tail_locked(count)
+
+    def wait_listening(self, address):
+        """Without a word in its log."""
+        deadline = time.monotonic() + PATIENCE
+        while not is_listening(address):
+            assert self.is_running() and time.monotonic() < deadline, f'{self.name} does not listen\n{self.tail()}'
 
     # ---- its end
 
@@ -182,6 +193,12 @@ class Program:
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.pid}/fd'))
 
+    def wait_descriptors(self, count):
+        """Until it has so many open."""
+        deadline = time.monotonic() + PATIENCE
+        while (now := self.descriptors()) != count:
+            assert time.monotonic() < deadline, f'{self.name} has {now} descriptors open, never {count}'
+
 
 class Mosquitto(Program):
     """Debian's broker with a configuration of its own, on loopback."""
@@ -215,6 +232,16 @@ class Mosquitto(Program):
         return f'mqtt://{bracket(self.host)}:{self.port}'
 
 
+class WsFront(Program):
+    """lib/ws_front.py: WebSocket before BROKER; with TLS if there are a certificate and its key."""
+
+    def __init__(self, broker, *cert):
+        super().__init__('ws-front', [PYTHON, os.path.join(HERE, 'ws_front.py'), str(broker.port), *cert])
+        self.port = int(self.wait_log(r'^port (\d+)').group(1))
+        self.address = ('127.0.0.1', self.port)
+        self.url = f'{"wss" if cert else "ws"}://127.0.0.1:{self.port}'
+
+
 class Tinyproxy(Program):
     """An HTTP proxy with CONNECT, on loopback; LOGIN: (user, password)."""
 
@@ -240,7 +267,16 @@ class Plain(Program):
 
 
 class Haproxy(Plain):
-    pass
+    """A balancer. CONFIG: its sections behind `global`, with {port} where it listens on loopback."""
+
+    def __init__(self, folder, config):
+        self.port = free_port()
+        self.address = ('127.0.0.1', self.port)
+        path = os.path.join(tempfile.mkdtemp(prefix='haproxy-', dir=folder), 'haproxy.cfg')
+        with open(path, 'w', encoding='ascii') as conf:
+            conf.write('global\n    log stdout format raw local0\n' + config.replace('{port}', str(self.port)))
+        super().__init__('haproxy', ['haproxy', '-db', '-f', path])
+        self.wait_listening(self.address)
 
 
 class Responder(Plain):
@@ -250,6 +286,37 @@ class Responder(Plain):
         super().__init__('responder', ['openssl', 'ocsp', '-port', str(port), '-index', certs[index], '-CA', certs['ca.pem'],
                                        '-rsigner', certs['responder.pem'], '-rkey', certs['responder-key.pem'], '-nmin', '60'])
         self.wait_log('waiting for OCSP client connections')
+
+
+class Nginx(Program):
+    """A balancer. CONFIG: what stands in `http`, with {port} where it listens on loopback."""
+
+    def __init__(self, folder, config):
+        self.port = free_port()
+        self.address = ('127.0.0.1', self.port)
+        folder = tempfile.mkdtemp(prefix='nginx-', dir=folder)
+        path = os.path.join(folder, 'nginx.conf')
+        with open(path, 'w', encoding='ascii') as conf:
+            conf.write(f'daemon off;\nuser {user_name()};\nworker_processes 1;\npid nginx.pid;\nerror_log stderr info;\n'
+                       'events {}\nhttp {\naccess_log off;\n' + config.replace('{port}', str(self.port)) + '\n}\n')
+        super().__init__('nginx', ['nginx', '-p', folder, '-e', 'stderr', '-c', path])
+        self.wait_listening(self.address)
+
+    def reload(self):
+        """Another worker process takes new connections, the one before goes on with those it has."""
+        since = self.mark()
+        self.signal(signal.SIGHUP)
+        self.wait_log('gracefully shutting down', since)
+
+    def kill(self):
+        """Killed, it would leave its worker processes behind."""
+        if self.is_running():
+            self.child.terminate()
+            try:
+                self.child.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                pass
+        super().kill()
 
 
 class SProxy(Program):
