@@ -12,6 +12,8 @@
 #include "config_value.h"
 #include "err.h"
 
+#define CONFIG_NO_URL SIZE_MAX
+
 static int config_out_of_memory(void)
 {
     return err_set(-ENOMEM, "out of memory");
@@ -46,13 +48,62 @@ static void config_slots_deinit(struct config_slots *s)
     *s = (struct config_slots){.slots = NULL};
 }
 
-static int config_loader_init(struct config_loader *l, const struct config_program *program)
+/* --- Lists of entries */
+
+static int config_loader_init_lists(struct config_loader *l)
 {
-    const struct config_listeners *ls = program->listeners;
-    *l = (struct config_loader){.program = program};
-    int r = config_slots_init(&l->options, NULL, program->tables, program->n_tables);
-    if (r < 0 || !ls)
-        return r;
+    const struct config_program *p = l->program;
+    l->lists = calloc(p->n_entries + 1, sizeof(*l->lists));
+    if (!l->lists)
+        return config_out_of_memory();
+    if (p->listeners)
+        l->lists[l->n_lists++] = (struct config_entry_list){.name = "listeners",
+                                                            .url_row = &l->url_row,
+                                                            .tables = p->listeners->tables,
+                                                            .n_tables = p->listeners->n_tables};
+    for (size_t i = 0; i < p->n_entries; i++)
+        l->lists[l->n_lists++] = (struct config_entry_list){
+            .name = p->entries[i].name, .tables = p->entries[i].tables, .n_tables = p->entries[i].n_tables};
+    return 0;
+}
+
+static void config_entry_list_deinit(struct config_entry_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        config_slots_deinit(&list->entries[i]);
+    free(list->entries);
+}
+
+struct config_entry_list *config_loader_find_list(const struct config_loader *l, const char *name)
+{
+    for (size_t i = 0; i < l->n_lists; i++) {
+        if (strcmp(l->lists[i].name, name) == 0)
+            return &l->lists[i];
+    }
+    return NULL;
+}
+
+struct config_slots *config_entry_list_add(struct config_entry_list *list, unsigned file_line)
+{
+    struct config_slots *entries = realloc(list->entries, (list->count + 1) * sizeof(*entries));
+    if (!entries)
+        return NULL;
+    list->entries = entries;
+    struct config_slots *entry = &entries[list->count];
+    *entry = (struct config_slots){.file_line = file_line};
+    if (config_slots_init(entry, list->url_row, list->tables, list->n_tables) < 0)
+        return NULL;
+    list->count++;
+    return entry;
+}
+
+/* --- The loader */
+
+static int config_loader_init_listeners(struct config_loader *l)
+{
+    const struct config_listeners *ls = l->program->listeners;
+    if (!ls)
+        return 0;
     l->listen_row = (struct config_row){
         .name = "listen",
         .kind = CONFIG_LIST,
@@ -67,28 +118,22 @@ static int config_loader_init(struct config_loader *l, const struct config_progr
     return config_slots_init(&l->listener, &l->listen_row, ls->tables, ls->n_tables);
 }
 
+static int config_loader_init(struct config_loader *l, const struct config_program *program)
+{
+    *l = (struct config_loader){.program = program};
+    int r = config_slots_init(&l->options, NULL, program->tables, program->n_tables);
+    if (r == 0)
+        r = config_loader_init_listeners(l);
+    return r == 0 ? config_loader_init_lists(l) : r;
+}
+
 static void config_loader_deinit(struct config_loader *l)
 {
     config_slots_deinit(&l->options);
     config_slots_deinit(&l->listener);
-    for (size_t i = 0; i < l->n_entries; i++)
-        config_slots_deinit(&l->entries[i]);
-    free(l->entries);
-}
-
-struct config_slots *config_loader_add_entry(struct config_loader *l)
-{
-    struct config_slots *entries = realloc(l->entries, (l->n_entries + 1) * sizeof(*entries));
-    if (!entries)
-        return NULL;
-    l->entries = entries;
-    struct config_slots *entry = &entries[l->n_entries];
-    *entry = (struct config_slots){.slots = NULL};
-    const struct config_listeners *ls = l->program->listeners;
-    if (config_slots_init(entry, &l->url_row, ls->tables, ls->n_tables) < 0)
-        return NULL;
-    l->n_entries++;
-    return entry;
+    for (size_t i = 0; i < l->n_lists; i++)
+        config_entry_list_deinit(&l->lists[i]);
+    free(l->lists);
 }
 
 struct config_slot *config_slots_find(const struct config_slots *slots, const char *name)
@@ -117,7 +162,7 @@ static size_t config_count_urls(const struct config_loader *l)
 {
     const struct config_slot *listen = &l->listener.slots[0];
     const bool is_default =
-        listen->source == CONFIG_FROM_DEFAULT && l->n_entries == 0 && l->program->listeners->default_url;
+        listen->source == CONFIG_FROM_DEFAULT && l->lists[0].count == 0 && l->program->listeners->default_url;
     return is_default ? 1 : listen->texts.count;
 }
 
@@ -170,6 +215,9 @@ int config_refuse(const struct config_loader *l, const char *name, const char *f
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     const struct config_slot *slot = config_loader_find(l, name);
+    const struct config_entry_list *list = config_loader_find_list(l, name);
+    if (list && list->file_line)
+        return err_set(-EINVAL, "%s:%u: %s: %s", l->file, list->file_line, name, text);
     return err_set(-EINVAL, "%s: %s", slot && slot->origin ? slot->origin : name, text);
 }
 
@@ -190,7 +238,7 @@ static const struct config_slot *config_find_of_listener(const struct config_loa
     const struct config_slot *of_all = config_loader_find(l, name);
     if (listener < 0 || (size_t)listener < config_count_urls(l))
         return of_all;
-    const struct config_slots *entry = &l->entries[(size_t)listener - config_count_urls(l)];
+    const struct config_slots *entry = &l->lists[0].entries[(size_t)listener - config_count_urls(l)];
     const struct config_slot *own = config_slots_find(entry, name);
     return config_is_own(own, of_all) ? own : of_all;
 }
@@ -206,10 +254,22 @@ int config_refuse_file(const struct config_loader *l, int listener, const struct
     return err_set(-EINVAL, "%s", text);
 }
 
+int config_refuse_entry(const struct config_loader *l, const char *name, size_t index, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    return err_set(-EINVAL, "%s:%u: %s: %s", l->file, config_loader_find_list(l, name)->entries[index].file_line, name,
+                   text);
+}
+
 bool config_is_given(const struct config_loader *l, const char *name)
 {
     const struct config_slot *slot = config_loader_find(l, name);
-    return slot && slot->source != CONFIG_FROM_DEFAULT;
+    const struct config_entry_list *list = config_loader_find_list(l, name);
+    return slot ? slot->source != CONFIG_FROM_DEFAULT : list && list->file_line;
 }
 
 /* What SLOT says, or the default of its row, into the struct at BASE. */
@@ -228,6 +288,20 @@ static int config_slot_apply(const struct config_slot *slot, void *base)
     return err_context(r, "%s", row->name);
 }
 
+static struct config_items *config_items_at(void *target, size_t offset)
+{
+    return (struct config_items *)(void *)((char *)target + offset);
+}
+
+static int config_items_new(struct config_items *items, size_t count, size_t item_size)
+{
+    items->items = calloc(count + 1, item_size);
+    if (!items->items)
+        return config_out_of_memory();
+    items->count = count;
+    return 0;
+}
+
 /* One listener: ENTRY is NULL for a URL of `listen`. */
 static int config_apply_listener(const struct config_loader *l, const char *url, const struct config_slots *entry,
                                  void *item)
@@ -244,29 +318,44 @@ static int config_apply_listener(const struct config_loader *l, const char *url,
 static int config_apply_listeners(const struct config_loader *l, void *target)
 {
     const struct config_listeners *ls = l->program->listeners;
+    const struct config_entry_list *list = &l->lists[0];
     const struct config_slot *listen = &l->listener.slots[0];
     const size_t n_urls = config_count_urls(l);
-    struct config_items *items = (struct config_items *)(void *)((char *)target + ls->offset);
-    items->items = calloc(n_urls + l->n_entries + 1, ls->item_size);
-    if (!items->items)
-        return config_out_of_memory();
-    items->count = n_urls + l->n_entries;
-    int r = 0;
+    struct config_items *items = config_items_at(target, ls->offset);
+    int r = config_items_new(items, n_urls + list->count, ls->item_size);
     char *item = items->items;
     for (size_t i = 0; r == 0 && i < n_urls; i++, item += ls->item_size)
         r = config_apply_listener(l, listen->texts.count > 0 ? listen->texts.items[i] : ls->default_url, NULL, item);
-    for (size_t i = 0; r == 0 && i < l->n_entries; i++, item += ls->item_size)
-        r = config_apply_listener(l, l->entries[i].slots[0].texts.items[0], &l->entries[i], item);
+    for (size_t i = 0; r == 0 && i < list->count; i++, item += ls->item_size)
+        r = config_apply_listener(l, list->entries[i].slots[0].texts.items[0], &list->entries[i], item);
+    return r;
+}
+
+static int config_apply_slots(const struct config_slots *s, void *base)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < s->count; i++)
+        r = config_slot_apply(&s->slots[i], base);
+    return r;
+}
+
+static int config_apply_entries(const struct config_loader *l, const struct config_entries *what, void *target)
+{
+    const struct config_entry_list *list = config_loader_find_list(l, what->name);
+    struct config_items *items = config_items_at(target, what->offset);
+    int r = config_items_new(items, list->count, what->item_size);
+    for (size_t i = 0; r == 0 && i < list->count; i++)
+        r = config_apply_slots(&list->entries[i], (char *)items->items + i * what->item_size);
     return r;
 }
 
 static int config_apply(const struct config_loader *l, void *target)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < l->options.count; i++)
-        r = config_slot_apply(&l->options.slots[i], target);
+    int r = config_apply_slots(&l->options, target);
     if (r == 0 && l->program->listeners)
         r = config_apply_listeners(l, target);
+    for (size_t i = 0; r == 0 && i < l->program->n_entries; i++)
+        r = config_apply_entries(l, &l->program->entries[i], target);
     if (r == 0 && l->program->check)
         r = l->program->check(l, target);
     return r;
@@ -312,18 +401,28 @@ static void config_free_tables(const struct config_table *tables, size_t n_table
     }
 }
 
+/* URL_OFFSET: CONFIG_NO_URL where items have none. */
+static void config_items_free(struct config_items *items, size_t item_size, size_t url_offset,
+                              const struct config_table *tables, size_t n_tables)
+{
+    for (size_t i = 0; i < items->count; i++) {
+        char *item = (char *)items->items + i * item_size;
+        if (url_offset != CONFIG_NO_URL)
+            free(*(char **)(void *)(item + url_offset));
+        config_free_tables(tables, n_tables, item);
+    }
+    free(items->items);
+    *items = (struct config_items){.items = NULL};
+}
+
 void config_free(const struct config_program *program, void *target)
 {
     config_free_tables(program->tables, program->n_tables, target);
     const struct config_listeners *ls = program->listeners;
-    if (!ls)
-        return;
-    struct config_items *items = (struct config_items *)(void *)((char *)target + ls->offset);
-    for (size_t i = 0; i < items->count; i++) {
-        char *item = (char *)items->items + i * ls->item_size;
-        free(*(char **)(void *)(item + ls->url_offset));
-        config_free_tables(ls->tables, ls->n_tables, item);
+    if (ls)
+        config_items_free(config_items_at(target, ls->offset), ls->item_size, ls->url_offset, ls->tables, ls->n_tables);
+    for (size_t i = 0; i < program->n_entries; i++) {
+        const struct config_entries *e = &program->entries[i];
+        config_items_free(config_items_at(target, e->offset), e->item_size, CONFIG_NO_URL, e->tables, e->n_tables);
     }
-    free(items->items);
-    *items = (struct config_items){.items = NULL};
 }

@@ -12,8 +12,9 @@
  *         {"Limits", CONFIG_ROWS(limits_rows), offsetof(struct rp_options, limits)},
  *     };
  *
- * In a file nested mappings join with a hyphen (`mqtt: {url: x}` is mqtt-url) and `listeners:` is a list of entries,
- * see struct config_listeners. Lists in the environment are separated by commas; an empty variable counts as not set.
+ * In a file nested mappings join with a hyphen (`mqtt: {url: x}` is mqtt-url) and some keys, such as `listeners:`, are
+ * lists of entries, see struct config_listeners and struct config_entries. Lists in the environment are separated by
+ * commas; an empty variable counts as not set.
  *
  * The file is read by libyaml itself instead of libcyaml: the rows of one table have to serve command line, environment
  * and file alike, and libyaml gives the line of each node. config_load() may be called again, for a reload. One thread
@@ -95,6 +96,22 @@ struct config_items {
     size_t count;
 };
 
+/* A list of entries in the file, each with options of `tables` for itself; neither command line nor environment has
+ * them:
+ *
+ *     trunk-identities:
+ *       - {name: "spiffe://mqtt.example/site-1", mount-point: site-1}
+ *
+ * The program gets an array, one element for each entry. */
+struct config_entries {
+    const char *name; /* "trunk-identities" */
+    const char *help;
+    size_t offset;    /* of struct config_items in the program's options */
+    size_t item_size; /* an element */
+    const struct config_table *tables;
+    size_t n_tables;
+};
+
 struct config_loader;
 
 struct config_program {
@@ -105,7 +122,9 @@ struct config_program {
     const struct config_table *tables;
     size_t n_tables;
     const struct config_listeners *listeners; /* NULL: none */
-    const char *positional_help;              /* "[LISTEN_PORT HOST:PORT]"; NULL with `positional` */
+    const struct config_entries *entries;
+    size_t n_entries;
+    const char *positional_help; /* "[LISTEN_PORT HOST:PORT]"; NULL with `positional` */
     /* Turns words that are no options into options, by config_give(). NULL: such words are refused. */
     int (*positional)(struct config_loader *l, size_t count, char *const *words);
     /* What no single row can check; refuses by config_refuse(). May be NULL. */
@@ -128,6 +147,9 @@ int config_give(struct config_loader *l, const char *name, const char *text);
 /* From `check`: -EINVAL, with a text that says where the option NAME comes from. */
 int config_refuse(const struct config_loader *l, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same of the entry INDEX of the list NAME. */
+int config_refuse_entry(const struct config_loader *l, const char *name, size_t index, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* An option that names a file. PATH NULL: it is not given. */
 struct config_file {
     const char *option;
@@ -138,7 +160,7 @@ enum { CONFIG_NO_LISTENER = -1 };
  * where that comes from. LISTENER: index in struct config_items of the one whose options they are, or
  * CONFIG_NO_LISTENER. */
 int config_refuse_file(const struct config_loader *l, int listener, const struct config_file *files, size_t n);
-/* From `check`: whether any source but the default gave NAME. */
+/* From `check`: whether any source but the default gave NAME, an option or a list of entries. */
 bool config_is_given(const struct config_loader *l, const char *name);
 
 #endif

@@ -38,19 +38,38 @@ static void config_print_line(const char *option, const char *help)
     config_print_wrapped(help, at, CONFIG_HELP_COLUMN);
 }
 
+static bool config_is_on(const struct config_row *row)
+{
+    return row->kind == CONFIG_FLAG && row->default_text && strcmp(row->default_text, "true") == 0;
+}
+
+/* LEAD and TRAIL stand around what the row says of itself, before its default. */
+static void config_print_about(const struct config_row *row, const char *option, const char *lead, const char *trail)
+{
+    char help[1024];
+    const bool has_default = row->kind != CONFIG_FLAG && row->default_text;
+    snprintf(help, sizeof(help), "%s%s%s%s%s%s", lead, row->help, trail, has_default ? " (default " : "",
+             has_default ? row->default_text : "", has_default ? ")" : "");
+    config_print_line(option, help);
+}
+
 static void config_print_row(const struct config_row *row)
 {
-    char choices[256], option[512], help[1024];
-    const bool is_on = row->kind == CONFIG_FLAG && row->default_text && strcmp(row->default_text, "true") == 0;
+    char choices[256], option[512];
+    const bool is_on = config_is_on(row);
     if (row->kind == CONFIG_FLAG)
         snprintf(option, sizeof(option), "--%s%s", is_on ? "no-" : "", row->name);
     else
         snprintf(option, sizeof(option), "--%s %s", row->name, config_value_argument(row, choices, sizeof(choices)));
-    const bool has_default = row->kind != CONFIG_FLAG && row->default_text;
-    snprintf(help, sizeof(help), "%s%s%s%s%s%s", is_on ? "turn off: " : "", row->help,
-             row->kind == CONFIG_LIST ? " (repeat)" : "", has_default ? " (default " : "",
-             has_default ? row->default_text : "", has_default ? ")" : "");
-    config_print_line(option, help);
+    config_print_about(row, option, is_on ? "turn off: " : "", row->kind == CONFIG_LIST ? " (repeat)" : "");
+}
+
+/* Of an entry in the file. */
+static void config_print_key(const struct config_row *row)
+{
+    char choices[256], key[512];
+    snprintf(key, sizeof(key), "%s: %s", row->name, config_value_argument(row, choices, sizeof(choices)));
+    config_print_about(row, key, "", "");
 }
 
 static void config_print_tables(const struct config_table *tables, size_t n_tables)
@@ -59,6 +78,17 @@ static void config_print_tables(const struct config_table *tables, size_t n_tabl
         printf("\n%s\n", tables[i].title);
         for (size_t j = 0; j < tables[i].n_rows; j++)
             config_print_row(&tables[i].rows[j]);
+    }
+}
+
+/* In the file alone: its keys are no options of the command line. */
+static void config_print_entries(const struct config_entries *e)
+{
+    printf("\n%s: a list in the file\n", e->name);
+    config_print_wrapped(e->help, 0, 2);
+    for (size_t i = 0; i < e->n_tables; i++) {
+        for (size_t j = 0; j < e->tables[i].n_rows; j++)
+            config_print_key(&e->tables[i].rows[j]);
     }
 }
 
@@ -78,6 +108,8 @@ void config_print_help(const struct config_loader *l)
         config_print_tables(p->listeners->tables, p->listeners->n_tables);
     }
     config_print_tables(p->tables, p->n_tables);
+    for (size_t i = 0; i < p->n_entries; i++)
+        config_print_entries(&p->entries[i]);
     printf("\nSizes S take k, M, G; durations D take ms, s, m, h. Each --some-option is also an environment variable,\n"
            "%sSOME_OPTION, lists separated by commas. Command line beats environment beats file beats default.\n",
            p->env_prefix);

@@ -28,14 +28,26 @@ struct config_slot {
 struct config_slots {
     struct config_slot *slots;
     size_t count;
+    unsigned file_line; /* of an entry */
+};
+
+/* What the file says of one list of entries. */
+struct config_entry_list {
+    const char *name;                 /* "listeners" */
+    const struct config_row *url_row; /* of listeners: the first slot of each entry, which has to be given; else NULL */
+    const struct config_table *tables;
+    size_t n_tables;
+    struct config_slots *entries;
+    size_t count;
+    unsigned file_line; /* 0: the file has none */
 };
 
 struct config_loader {
     const struct config_program *program;
-    struct config_slots options;  /* of the program */
-    struct config_slots listener; /* of all listeners; the first is `listen` */
-    struct config_slots *entries; /* of each entry of `listeners`; the first is `url` */
-    size_t n_entries;
+    struct config_slots options;     /* of the program */
+    struct config_slots listener;    /* of all listeners; the first is `listen` */
+    struct config_entry_list *lists; /* `listeners`, where the program has any, and those of program->entries */
+    size_t n_lists;
     const char *file;             /* -c; NULL: none */
     bool is_check_only;           /* --check-config */
     struct config_row listen_row; /* made from program->listeners */
@@ -55,8 +67,9 @@ int config_slot_set(struct config_slot *slot, const struct config_said *said);
 struct config_slot *config_slots_find(const struct config_slots *slots, const char *name);
 /* Among the options of the program and of all listeners. */
 struct config_slot *config_loader_find(const struct config_loader *l, const char *name);
-/* A new entry of `listeners`; NULL if memory is short. */
-struct config_slots *config_loader_add_entry(struct config_loader *l);
+struct config_entry_list *config_loader_find_list(const struct config_loader *l, const char *name);
+/* A new entry; NULL if memory is short. */
+struct config_slots *config_entry_list_add(struct config_entry_list *list, unsigned file_line);
 /* "; did you mean ...?" or "", from the names in SLOTS (and in MORE, which may be NULL). Into BUF. */
 const char *config_suggest(const char *name, const struct config_slots *slots, const struct config_slots *more,
                            char *buf, size_t size);

@@ -15,7 +15,7 @@ enum { CONFIG_DEPTH_MAX = 8 }; /* nested mappings; an alias may even contain its
 struct config_yaml {
     struct config_loader *l;
     yaml_document_t *document;
-    struct config_slots *entry; /* the entry of `listeners` that is read; NULL outside */
+    struct config_slots *entry; /* the entry of a list that is read; NULL outside */
 };
 
 static unsigned config_line(const yaml_node_t *node)
@@ -114,30 +114,34 @@ static bool config_is_prefix(const struct config_slots *slots, const char *prefi
 
 static int config_yaml_mapping(struct config_yaml *y, const yaml_node_t *mapping, const char *prefix, int depth);
 
-static int config_yaml_entry(struct config_yaml *y, const yaml_node_t *entry)
+static int config_yaml_entry(struct config_yaml *y, struct config_entry_list *list, const yaml_node_t *entry)
 {
+    const unsigned line = config_line(entry);
     if (entry->type != YAML_MAPPING_NODE)
-        return config_yaml_wrong(y, config_line(entry), "listeners", "an entry has keys, at least url");
-    y->entry = config_loader_add_entry(y->l);
+        return config_yaml_wrong(y, line, list->name, "an entry has keys%s", list->url_row ? ", at least url" : "");
+    y->entry = config_entry_list_add(list, line);
     if (!y->entry)
         return err_set(-ENOMEM, "out of memory");
     int r = config_yaml_mapping(y, entry, "", 0);
-    if (r == 0 && y->entry->slots[0].texts.count == 0)
-        r = config_yaml_wrong(y, config_line(entry), "listeners", "this entry has no url");
+    if (r == 0 && list->url_row && y->entry->slots[0].texts.count == 0)
+        r = config_yaml_wrong(y, line, list->name, "this entry has no url");
     y->entry = NULL;
     return r;
 }
 
-static int config_yaml_entries(struct config_yaml *y, const yaml_node_t *key, const yaml_node_t *list)
+static int config_yaml_entries(struct config_yaml *y, struct config_entry_list *list, const yaml_node_t *key,
+                               const yaml_node_t *value)
 {
-    if (list->type != YAML_SEQUENCE_NODE)
-        return config_yaml_wrong(y, config_line(key), "listeners", "has to be a list of entries");
-    if (y->l->n_entries > 0)
-        return config_yaml_wrong(y, config_line(key), "listeners", "is given twice");
+    const unsigned line = config_line(key);
+    if (value->type != YAML_SEQUENCE_NODE)
+        return config_yaml_wrong(y, line, list->name, "has to be a list of entries");
+    if (list->file_line)
+        return config_yaml_wrong(y, line, list->name, "is given twice (first in line %u)", list->file_line);
+    list->file_line = line;
     int r = 0;
-    const yaml_node_item_t *at = list->data.sequence.items.start;
-    for (; r == 0 && at < list->data.sequence.items.top; at++)
-        r = config_yaml_entry(y, yaml_document_get_node(y->document, *at));
+    const yaml_node_item_t *at = value->data.sequence.items.start;
+    for (; r == 0 && at < value->data.sequence.items.top; at++)
+        r = config_yaml_entry(y, list, yaml_document_get_node(y->document, *at));
     return r;
 }
 
@@ -150,8 +154,9 @@ static int config_yaml_pair(struct config_yaml *y, const yaml_node_t *key, const
     const unsigned line = config_line(key);
     char name[2 * CONFIG_NAME_MAX];
     int n = snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "-" : "", own);
-    if (y->l->program->listeners && !y->entry && strcmp(name, "listeners") == 0)
-        return config_yaml_entries(y, key, value);
+    struct config_entry_list *list = y->entry ? NULL : config_loader_find_list(y->l, name);
+    if (list)
+        return config_yaml_entries(y, list, key, value);
 
     struct config_slots *own_slots = y->entry ? y->entry : &y->l->options;
     const struct config_slots *more = y->entry ? NULL : &y->l->listener;

@@ -110,6 +110,28 @@ static const struct config_listeners listeners = {
     .n_tables = 1,
 };
 
+static const struct config_row room_rows[] = {
+    {.name = "name", .kind = CONFIG_STRING, CONFIG_FIELD(struct sample_room, name), .help = "a name"},
+    {.name = "beds",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct sample_room, beds),
+     .default_text = "2",
+     .max = 9,
+     .help = "how many beds"},
+    {.name = "guests", .kind = CONFIG_LIST, CONFIG_FIELD(struct sample_room, guests), .help = "who is in"},
+};
+
+static const struct config_table room_tables[] = {{"", CONFIG_ROWS(room_rows), 0}};
+
+static const struct config_entries entries[] = {
+    {.name = "rooms",
+     .help = "Rooms of the house.",
+     .offset = offsetof(struct sample_options, rooms),
+     .item_size = sizeof(struct sample_room),
+     .tables = room_tables,
+     .n_tables = 1},
+};
+
 static const struct config_table tables[] = {
     {"Limits", CONFIG_ROWS(limits_rows), offsetof(struct sample_options, limits)},
     {"Upstream", CONFIG_ROWS(main_rows), 0},
@@ -132,6 +154,12 @@ static int sample_positional(struct config_loader *l, size_t count, char *const 
 static int sample_check(const struct config_loader *l, const void *target)
 {
     const struct sample_options *o = target;
+    const struct sample_room *rooms = o->rooms.items;
+    for (size_t i = 0; i < o->rooms.count; i++)
+        if (rooms[i].guests.count > (size_t)rooms[i].beds)
+            return config_refuse_entry(l, "rooms", i, "%zu guests", rooms[i].guests.count);
+    if (o->rooms.count == 0 && config_is_given(l, "rooms"))
+        return config_refuse(l, "rooms", "a house without rooms");
     if (o->mqtt_url && strcmp(o->mqtt_url, "forbidden") == 0)
         return config_refuse(l, "mqtt-url", "does not go with %s", "anything");
     return o->allow_anonymous && config_is_given(l, "password")
@@ -170,6 +198,8 @@ const struct config_program sample_program = {
     .tables = tables,
     .n_tables = 2,
     .listeners = &listeners,
+    .entries = entries,
+    .n_entries = 1,
     .positional_help = "[PORT HOST:PORT]",
     .positional = sample_positional,
     .check = sample_check,

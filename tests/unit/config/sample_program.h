@@ -17,6 +17,12 @@ struct sample_listener {
     bool proxy_protocol;
 };
 
+struct sample_room {
+    char *name;
+    int64_t beds;
+    struct config_list guests;
+};
+
 struct sample_options {
     uint32_t before; /* nothing may write here */
     struct sample_limits limits;
@@ -26,6 +32,7 @@ struct sample_options {
     bool allow_anonymous, keep;
     int level; /* CUSTOM: length of the text, negative when it came from OTHER_LEVEL */
     struct config_items listeners;
+    struct config_items rooms; /* of struct sample_room */
     uint32_t behind;
 };
 

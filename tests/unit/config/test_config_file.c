@@ -59,6 +59,30 @@ START_TEST(an_empty_file_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_list_of_entries_becomes_an_array)
+{
+    ck_assert_int_eq(load_text("rooms:\n"
+                               "  - {name: blue, guests: [a, b]}\n"
+                               "  - name: red\n"
+                               "    beds: 3\n"
+                               "    guests: c\n"
+                               "  - {}\n"),
+                     0);
+    const struct sample_room *rooms = o.rooms.items;
+    ck_assert_uint_eq(o.rooms.count, 3);
+    ck_assert_str_eq(rooms[0].name, "blue");
+    ck_assert_int_eq(rooms[0].beds, 2);
+    ck_assert_uint_eq(rooms[0].guests.count, 2);
+    ck_assert_str_eq(rooms[0].guests.items[1], "b");
+    ck_assert_int_eq(rooms[1].beds, 3);
+    ck_assert_str_eq(rooms[1].guests.items[0], "c");
+    ck_assert_ptr_null(rooms[2].name);
+    ck_assert_uint_eq(rooms[2].guests.count, 0);
+    config_free(&sample_program, &o);
+    ck_assert_ptr_null(o.rooms.items);
+}
+END_TEST
+
 START_TEST(an_empty_list_replaces_the_default)
 {
     ck_assert_int_eq(load_text("upstream: []\nlisten: []\n"), 0);
@@ -104,6 +128,15 @@ static const struct {
     {"listeners: [{url: 'a://1', listeners: []}]\n", "r-proxy.yaml:1: listeners: unknown key"},
     {"listeners: [{url: 'a://1'}]\nlisteners: []\n", "r-proxy.yaml:2: listeners: is given twice"},
     {"url: a://1\n", "r-proxy.yaml:1: url: unknown key"},
+    {"listeners: []\nlisteners: []\n", "r-proxy.yaml:2: listeners: is given twice (first in line 1)"},
+    {"rooms: x\n", "r-proxy.yaml:1: rooms: has to be a list of entries"},
+    {"rooms:\n  - x\n", "r-proxy.yaml:2: rooms: an entry has keys"},
+    {"rooms:\n  - name: x\n    bed: 1\n", "r-proxy.yaml:3: bed: unknown key; did you mean beds?"},
+    {"rooms:\n  - {beds: 10}\n", "r-proxy.yaml:2: beds: 10 is outside 0..9"},
+    {"rooms:\n  - {}\n  - {guests: [a, b, c]}\n", "r-proxy.yaml:3: rooms: 3 guests"},
+    {"rooms:\n  - rooms: []\n", "r-proxy.yaml:2: rooms: unknown key"},
+    {"keep: true\nrooms: []\n", "r-proxy.yaml:2: rooms: a house without rooms"},
+    {"beds: 1\n", "r-proxy.yaml:1: beds: unknown key"},
     {"mqtt-url: forbidden\n", "r-proxy.yaml:1: mqtt-url: does not go with anything"},
 };
 
@@ -129,6 +162,7 @@ static Suite *config_file_suite(void)
     Suite *suite = test_suite("config_file", &tc);
     tcase_add_checked_fixture(tc, sample_setup, sample_teardown);
     tcase_add_test(tc, a_file_sets_every_kind);
+    tcase_add_test(tc, a_list_of_entries_becomes_an_array);
     tcase_add_loop_test(tc, an_empty_file_changes_nothing, 0, TEST_COUNT(harmless));
     tcase_add_test(tc, an_empty_list_replaces_the_default);
     tcase_add_loop_test(tc, a_wrong_file_is_refused_by_file_line_and_key, 0, TEST_COUNT(wrong_rows));

@@ -45,6 +45,8 @@ START_TEST(help_shows_each_option_with_its_default)
         "  --listen URL ",
         "(default mqtt://0.0.0.0:1883)",
         "SAMPLE_SOME_OPTION",
+        "\nrooms: a list in the file\n  Rooms of the house.\n  name: TEXT ",
+        "  beds: N                         how many beds (default 2)\n",
     };
     print_with((const char *const[]){"--help", "--nonsense", NULL});
     for (size_t i = 0; i < TEST_COUNT(wanted); i++) {
