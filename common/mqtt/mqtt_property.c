@@ -305,6 +305,16 @@ uint8_t *mqtt_property_copy_without(uint8_t *dst, const struct mqtt_properties *
     return dst;
 }
 
+uint8_t *mqtt_property_copy_replacing(uint8_t *dst, const struct mqtt_properties *list,
+                                      const struct mqtt_property *prop)
+{
+    struct mqtt_bytes iter = list->wire;
+    struct mqtt_property old;
+    while (mqtt_property_next(&iter, &old))
+        dst = mqtt_property_put(dst, old.id == prop->id ? prop : &old);
+    return dst;
+}
+
 uint8_t *mqtt_property_copy_with_u32(uint8_t *dst, const struct mqtt_properties *list, enum mqtt_property_id id,
                                      uint32_t value)
 {

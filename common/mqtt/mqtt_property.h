@@ -124,6 +124,9 @@ uint8_t *mqtt_property_put(uint8_t *dst, const struct mqtt_property *prop);
 /* Copy LIST without the properties of this id; order stays. At most as many bytes as LIST has. Returns the byte behind.
  */
 uint8_t *mqtt_property_copy_without(uint8_t *dst, const struct mqtt_properties *list, enum mqtt_property_id id);
+/* Copy LIST with each property that has the id of PROP replaced by PROP; order stays. Returns the byte behind. */
+uint8_t *mqtt_property_copy_replacing(uint8_t *dst, const struct mqtt_properties *list,
+                                      const struct mqtt_property *prop);
 /* Copy LIST with the 32-bit property ID set to VALUE (behind the others): at most 5 bytes more than LIST has. */
 uint8_t *mqtt_property_copy_with_u32(uint8_t *dst, const struct mqtt_properties *list, enum mqtt_property_id id,
                                      uint32_t value);
