@@ -32,6 +32,7 @@ enum log_level {
     X(MQTT, "mqtt")       \
     X(CONVERT, "convert") \
     X(LIMITS, "limits")   \
+    X(AUTH, "auth")       \
     X(RPC, "rpc")         \
     X(CLIENT, "client")   \
     X(TUNNEL, "tunnel")   \
