@@ -272,8 +272,9 @@ static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt
         return GATE_CLOSED;
     }
     loop_timer_start(&c->timer, RP_CONNACK_TIMEOUT_MS);
-    if (rp_session_open(c, &connect, &c->session) < 0) {
-        rp_client_close(c, MQTT_REASON_SERVER_UNAVAILABLE, err_text());
+    int r = rp_session_open(c, &connect, &c->session, &fault);
+    if (r != 0) {
+        rp_client_close(c, r < 0 ? MQTT_REASON_SERVER_UNAVAILABLE : fault.reason, r < 0 ? err_text() : fault.text);
         return GATE_CLOSED;
     }
     rp_client_account(c);

@@ -17,6 +17,7 @@
 #include "rp_client.h"
 #include "rp_limits.h"
 #include "rp_session.h"
+#include "rp_tenant.h"
 #include "rp_worker.h"
 
 enum {
@@ -95,6 +96,32 @@ static bool rp_downlink_is_over(struct rp_client *c, const struct mqtt_packet *p
     return true;
 }
 
+static void rp_downlink_pass(struct rp_session *s, const struct mqtt_packet *packet)
+{
+    struct rp_client *c = s->client;
+    int r = rp_downlink_forward(s, packet);
+    if (r != 0) {
+        rp_client_close(c, MQTT_REASON_SERVER_BUSY,
+                        r < 0 ? err_text() : "the broker sent a packet above the client's Maximum Packet Size");
+        return;
+    }
+    if (!rp_downlink_is_over(c, packet))
+        rp_client_account(c);
+}
+
+static void rp_downlink_pass_tenant(struct rp_session *s, const struct mqtt_packet *packet)
+{
+    struct mqtt_packet unmounted = *packet;
+    struct tenant_scratch scratch;
+    tenant_scratch_init(&scratch);
+    int r = rp_tenant_receive(s, &unmounted, &scratch);
+    if (r == 0)
+        rp_downlink_pass(s, &unmounted);
+    else if (r < 0)
+        rp_client_close(s->client, MQTT_REASON_SERVER_BUSY, err_text());
+    tenant_scratch_deinit(&scratch);
+}
+
 static void rp_downlink_deliver(struct rp_session *s, const struct mqtt_packet *packet)
 {
     struct rp_client *c = s->client;
@@ -108,14 +135,10 @@ static void rp_downlink_deliver(struct rp_session *s, const struct mqtt_packet *
         metric_add(&s->worker->metrics.publishes_left_to_sender, 1);
         return;
     }
-    int r = rp_downlink_forward(s, packet);
-    if (r != 0) {
-        rp_client_close(c, MQTT_REASON_SERVER_BUSY,
-                        r < 0 ? err_text() : "the broker sent a packet above the client's Maximum Packet Size");
-        return;
-    }
-    if (!rp_downlink_is_over(c, packet))
-        rp_client_account(c);
+    if (s->tenant)
+        rp_downlink_pass_tenant(s, packet);
+    else
+        rp_downlink_pass(s, packet);
 }
 
 enum gate_answer rp_downlink_on_packet(struct lane *l, const struct mqtt_packet *packet, void *arg)

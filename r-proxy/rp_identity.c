@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "conn_facts.h"
 #include "conn_tls.h"
 #include "rp_client.h"
 #include "rp_options.h"
@@ -21,4 +22,15 @@ bool rp_identity_apply(const struct rp_client *c, struct mqtt_connect *connect)
     connect->has_password = false;
     connect->password = (struct mqtt_bytes){.ptr = NULL};
     return true;
+}
+
+const char *rp_identity_certificate_name(const struct rp_client *c)
+{
+    const struct conn *conn = mqtt_io_conn(c->io);
+    const struct conn_tls_facts *tls = conn_tls_facts(conn);
+    const struct conn_facts *proxied = conn_peer(conn)->facts;
+    const bool is_san = c->options->tls.identity == TLS_IDENTITY_SAN;
+    if (tls)
+        return tls_identity_name(tls, is_san ? TLS_IDENTITY_SAN : TLS_IDENTITY_CN);
+    return proxied ? proxied->common_name : NULL;
 }

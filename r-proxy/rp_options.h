@@ -21,6 +21,7 @@ struct rp_listener_options {
     int proxy_protocol;                   /* enum rp_proxy_protocol */
     struct config_list trusted_proxies;   /* texts for cidr_list_init() */
     struct config_list websocket_origins; /* empty: any */
+    char *mount_point, *client_id_prefix; /* see tenant.h; NULL: none */
 };
 
 /* --proxy-protocol */

@@ -13,6 +13,7 @@
 #include "random.h"
 #include "rp_client.h"
 #include "rp_downlink.h"
+#include "rp_tenant.h"
 #include "rp_uplink.h"
 #include "rp_worker.h"
 #include "str.h"
@@ -35,6 +36,8 @@ static void rp_session_free(struct rp_session *s)
     gate_continue(s->connect_wait);
     free(s->connect);
     mqtt_exchanges_deinit(&s->exchanges);
+    mqtt_dropped_clear(&s->dropped);
+    tenant_close(s->tenant);
     list_del(&s->link);
     free(s);
     metric_add(&w->metrics.sessions_open, -1);
@@ -216,20 +219,37 @@ static const struct lane_cbs rp_session_lane_cbs = {
 
 /* --- Beginning and end */
 
-static int rp_session_start(struct rp_session *s, const struct mqtt_packet *connect)
+/* What is to be said, wherever its place will be. */
+static int rp_session_keep_connect(struct rp_session *s, const struct mqtt_packet *connect, struct mqtt_fault *fault)
+{
+    struct mqtt_packet said = *connect;
+    struct tenant_scratch scratch;
+    tenant_scratch_init(&scratch);
+    int r = rp_tenant_open(s, &said, &scratch, fault);
+    if (r == 0) {
+        mqtt_client_rules_init(&s->rules, &said);
+        s->connect = mqtt_packet_store(&said);
+    }
+    tenant_scratch_deinit(&scratch);
+    return r == 0 && !s->connect ? err_set(-ENOMEM, "session: out of memory") : r;
+}
+
+static int rp_session_start(struct rp_session *s, const struct mqtt_packet *connect, struct mqtt_fault *fault)
 {
     int r = random_bytes(s->id, sizeof s->id);
-    if (r < 0)
+    if (r == 0)
+        r = rp_session_keep_connect(s, connect, fault);
+    if (r != 0)
         return r;
-    s->connect = mqtt_packet_store(connect);
-    s->connect_wait = s->connect ? mqtt_io_hold(s->client->io) : NULL;
+    s->connect_wait = mqtt_io_hold(s->client->io);
     if (!s->connect_wait)
         return err_set(-ENOMEM, "session: out of memory");
     r = rp_session_open_lane(s, NULL);
     return r < 0 ? r : 0;
 }
 
-int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, struct rp_session **ret_session)
+int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, struct rp_session **ret_session,
+                    struct mqtt_fault *ret_fault)
 {
     struct rp_session *s = calloc(1, sizeof *s);
     if (!s)
@@ -239,11 +259,11 @@ int rp_session_open(struct rp_client *c, const struct mqtt_packet *connect, stru
     s->log = (struct log_object){.describe = rp_session_describe, .parent = &c->log};
     rp_place_init(&s->place, c->worker->trunks, rp_session_on_place);
     mqtt_exchanges_init(&s->exchanges);
-    mqtt_client_rules_init(&s->rules, connect);
+    mqtt_dropped_init(&s->dropped);
     list_add_tail(&c->worker->sessions, &s->link);
     metric_add(&c->worker->metrics.sessions_open, 1);
-    int r = rp_session_start(s, connect);
-    if (r < 0) {
+    int r = rp_session_start(s, connect, ret_fault);
+    if (r != 0) {
         rp_session_free(s);
         return r;
     }

@@ -11,6 +11,7 @@
 #include "mqtt_reason.h"
 #include "rp_client.h"
 #include "rp_session.h"
+#include "rp_tenant.h"
 #include "rp_worker.h"
 
 void rp_uplink_on_writable(struct lane *l, void *arg)
@@ -20,9 +21,11 @@ void rp_uplink_on_writable(struct lane *l, void *arg)
         mqtt_io_resume(s->client->io, RP_PAUSE_CREDIT);
 }
 
-static enum gate_answer rp_uplink_failed(struct rp_client *c, int r)
+static enum gate_answer rp_uplink_failed(struct rp_client *c, int r, const struct mqtt_fault *fault)
 {
-    if (r == LANE_TOO_LARGE)
+    if (r == RP_TENANT_REFUSED)
+        rp_client_close(c, fault->reason, fault->text);
+    else if (r == LANE_TOO_LARGE)
         rp_client_close(c, MQTT_REASON_PACKET_TOO_LARGE, "the packet is larger than the s-proxy can take");
     else
         rp_client_close(c, MQTT_REASON_SERVER_BUSY, err_text());
@@ -37,11 +40,12 @@ enum gate_answer rp_uplink_packet(struct rp_session *s, const struct mqtt_packet
         log_debug(&c->log, "draining: PUBLISH %u is left to the client, unacknowledged", packet->packet_id);
         return GATE_PASS;
     }
-    int r = lane_send(s->lane, packet);
+    struct mqtt_fault fault = {.text = NULL};
+    int r = s->tenant ? rp_tenant_send(s, packet, &fault) : lane_send(s->lane, packet);
     if (r == 0)
         r = mqtt_exchanges_pass_up(&s->exchanges, packet);
     if (r != 0)
-        return rp_uplink_failed(c, r);
+        return rp_uplink_failed(c, r, &fault);
     metric_add(&s->worker->metrics.packets_up, 1);
     if (packet->type == MQTT_DISCONNECT) {
         metric_add(&s->worker->metrics.clients_disconnected, 1);

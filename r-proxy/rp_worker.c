@@ -37,6 +37,8 @@ static int rp_worker_add_metrics(struct rp_worker *w)
                         &w->metrics);
     if (r >= 0)
         r = trunk_metrics_add(&w->trunk_metrics, registry, "rproxy");
+    if (r >= 0)
+        r = tenant_metrics_add(&w->tenant_metrics, registry, "rproxy");
     return r;
 }
 
@@ -44,6 +46,7 @@ static void rp_worker_remove_metrics(struct rp_worker *w)
 {
     metrics_remove(rproxy_metrics(w->program), &w->metrics);
     metrics_remove(rproxy_metrics(w->program), &w->trunk_metrics);
+    metrics_remove(rproxy_metrics(w->program), &w->tenant_metrics);
 }
 
 static int rp_worker_open_trunks(struct rp_worker *w)

@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "rp_admission.h"
 #include "rp_options.h"
+#include "tenant.h"
 #include "trunk.h"
 #include "worker.h"
 
@@ -69,6 +70,7 @@ struct rp_worker {
     struct loop_timer tick;
     struct rp_metrics metrics;
     struct trunk_metrics trunk_metrics;
+    struct tenant_metrics tenant_metrics;
     _Atomic unsigned load; /* connections dealt to it and not ended: the one field that the accepting thread shares */
     bool is_draining;
     bool is_idle_told; /* the program knows that draining has come to its end here */
