@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,15 +13,24 @@
 #include "log.h"
 #include "rpc_stream.h"
 #include "rpc_tokens.h"
+#include "sp_identity.h"
+#include "sp_options.h"
 #include "sp_worker.h"
 #include "str.h"
 
 enum { SP_LOG_LINES = 10, SP_LOG_INTERVAL_MS = 10000, SP_NAMES_TEXT_MAX = 256 };
 
+/* What is asked for. */
+struct sp_rules {
+    struct rpc_tokens *tokens;        /* NULL: no token is */
+    struct config_list names;         /* empty: every name will do */
+    struct sp_identities *identities; /* NULL: everybody will */
+};
+
 struct sp_admission {
     pthread_mutex_t mutex;
-    struct rpc_tokens *tokens; /* this and `names` under the mutex; NULL: no token is asked for */
-    struct config_list names;  /* empty: every name will do */
+    struct sp_rules rules;       /* under the mutex */
+    _Atomic unsigned generation; /* counts up when they change */
 };
 
 /* --- Names */
@@ -49,29 +59,11 @@ static int sp_names_copy(const struct config_list *from, struct config_list *ret
     return 0;
 }
 
-int sp_admission_check_name(const char *name)
-{
-    const char *star = strchr(name, '*');
-    if (*name == '\0')
-        return err_set(-EINVAL, "an empty name");
-    return star && star[1] != '\0' ? err_set(-EINVAL, "\"%.80s\": * stands for the rest of a name, at its end", name)
-                                   : 0;
-}
-
-/* A name in full, or its beginning and "*". */
-static bool sp_name_matches(const char *wanted, const char *name, size_t n)
-{
-    size_t len = strlen(wanted);
-    if (wanted[len - 1] == '*')
-        return n >= len - 1 && memcmp(wanted, name, len - 1) == 0;
-    return n == len && memcmp(wanted, name, n) == 0;
-}
-
 static bool sp_names_have(const char *name, size_t n, void *arg)
 {
     const struct config_list *names = arg;
     for (size_t i = 0; i < names->count; i++) {
-        if (sp_name_matches(names->items[i], name, n))
+        if (sp_identity_name_matches(names->items[i], name, n))
             return true;
     }
     return false;
@@ -86,48 +78,101 @@ static bool sp_name_show(const char *name, size_t n, void *arg)
 
 /* --- Checking */
 
-static int sp_admission_decide(struct sp_admission *a, const struct rpc_stream *stream, const char **ret_text)
+/* Under the mutex. */
+static int sp_rules_judge(struct sp_rules *rules, const struct rpc_stream *stream, struct sp_identity **ret_identity,
+                          const char **ret_text)
 {
-    int status = RPC_OK;
     const char *shown = rpc_stream_metadata(stream, "authorization");
-    pthread_mutex_lock(&a->mutex);
-    if (a->tokens && !rpc_tokens_allow(a->tokens, shown)) {
-        status = RPC_UNAUTHENTICATED;
+    if (rules->tokens && !rpc_tokens_allow(rules->tokens, shown)) {
         *ret_text = shown ? "this token is not valid here" : "a token is needed (authorization: Bearer ...)";
-    } else if (a->names.count > 0 && !rpc_stream_any_name(stream, sp_names_have, &a->names)) {
-        status = RPC_PERMISSION_DENIED;
-        *ret_text = "no name in this certificate is allowed here";
+        return RPC_UNAUTHENTICATED;
     }
-    pthread_mutex_unlock(&a->mutex);
-    return status;
+    if (rules->names.count > 0 && !rpc_stream_any_name(stream, sp_names_have, &rules->names)) {
+        *ret_text = "no name in this certificate is allowed here";
+        return RPC_PERMISSION_DENIED;
+    }
+    *ret_identity = rules->identities ? sp_identities_find(rules->identities, stream) : NULL;
+    if (rules->identities && !*ret_identity) {
+        *ret_text = "this r-proxy is none of trunk-identities";
+        return RPC_PERMISSION_DENIED;
+    }
+    return RPC_OK;
 }
 
-bool sp_admission_check(struct sp_admission *a, struct rpc_stream *stream, struct sp_metrics *metrics)
+static void sp_admission_tell_refused(const struct rpc_stream *stream, int status, const char *text,
+                                      struct sp_metrics *metrics)
 {
     static struct log_limit limit = LOG_LIMIT(SP_LOG_LINES, SP_LOG_INTERVAL_MS);
     char name[SP_NAMES_TEXT_MAX] = "";
-    const char *text;
-    int status = sp_admission_decide(a, stream, &text);
-    if (status == RPC_OK)
-        return true;
     metric_add(&metrics->r_proxies_refused, 1);
     rpc_stream_any_name(stream, sp_name_show, name);
     log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "r-proxy %s \"%s\" is refused (%s): %s", rpc_stream_peer(stream),
                      name, rpc_status_name(status), text);
+}
+
+bool sp_admission_check(struct sp_admission *a, struct rpc_stream *stream, struct sp_metrics *metrics,
+                        struct sp_identity **ret_identity)
+{
+    const char *text;
+    pthread_mutex_lock(&a->mutex);
+    int status = sp_rules_judge(&a->rules, stream, ret_identity, &text);
+    pthread_mutex_unlock(&a->mutex);
+    if (status == RPC_OK)
+        return true;
+    sp_admission_tell_refused(stream, status, text, metrics);
     rpc_stream_finish(stream, status, text);
     rpc_stream_free(stream);
     return false;
 }
 
+unsigned sp_admission_generation(struct sp_admission *a)
+{
+    return atomic_load_explicit(&a->generation, memory_order_acquire);
+}
+
+bool sp_admission_identify(struct sp_admission *a, const struct rpc_stream *stream, struct sp_metrics *metrics,
+                           struct sp_identity **ret_identity)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct sp_identity *found = a->rules.identities ? sp_identities_find(a->rules.identities, stream) : NULL;
+    const bool is_let_in = found || !a->rules.identities;
+    pthread_mutex_unlock(&a->mutex);
+    if (is_let_in)
+        *ret_identity = found;
+    else
+        sp_admission_tell_refused(stream, RPC_PERMISSION_DENIED, "this r-proxy is none of trunk-identities any more",
+                                  metrics);
+    return is_let_in;
+}
+
 /* --- Life */
 
-int sp_admission_new(const char *tokens_file, const struct config_list *names, struct sp_admission **ret_admission)
+static void sp_rules_clear(struct sp_rules *rules)
+{
+    rpc_tokens_free(rules->tokens);
+    sp_names_clear(&rules->names);
+    sp_identities_free(rules->identities);
+}
+
+static int sp_rules_init(struct sp_rules *rules, const struct sp_options *o)
+{
+    int r = o->trunk_tokens_file
+                ? err_context(rpc_tokens_new(o->trunk_tokens_file, &rules->tokens), "trunk-tokens-file")
+                : 0;
+    if (r >= 0)
+        r = sp_names_copy(&o->trunk_allow_names, &rules->names);
+    if (r >= 0 && o->trunk_identities.count > 0)
+        r = sp_identities_new(&o->trunk_identities, &rules->identities);
+    return r;
+}
+
+int sp_admission_new(const struct sp_options *options, struct sp_admission **ret_admission)
 {
     struct sp_admission *a = calloc(1, sizeof *a);
     if (!a)
         return err_set(-ENOMEM, "out of memory");
     pthread_mutex_init(&a->mutex, NULL);
-    int r = sp_admission_reload(a, tokens_file, names);
+    int r = sp_admission_reload(a, options);
     if (r < 0) {
         sp_admission_free(a);
         return r;
@@ -140,31 +185,25 @@ struct sp_admission *sp_admission_free(struct sp_admission *a)
 {
     if (!a)
         return NULL;
-    rpc_tokens_free(a->tokens);
-    sp_names_clear(&a->names);
+    sp_rules_clear(&a->rules);
     pthread_mutex_destroy(&a->mutex);
     free(a);
     return NULL;
 }
 
-int sp_admission_reload(struct sp_admission *a, const char *tokens_file, const struct config_list *names)
+int sp_admission_reload(struct sp_admission *a, const struct sp_options *options)
 {
-    struct rpc_tokens *tokens = NULL;
-    struct config_list copy;
-    int r = tokens_file ? rpc_tokens_new(tokens_file, &tokens) : 0;
-    if (r >= 0)
-        r = sp_names_copy(names, &copy);
+    struct sp_rules fresh = {.tokens = NULL};
+    int r = sp_rules_init(&fresh, options);
     if (r < 0) {
-        rpc_tokens_free(tokens);
+        sp_rules_clear(&fresh);
         return r;
     }
     pthread_mutex_lock(&a->mutex);
-    struct rpc_tokens *old_tokens = a->tokens;
-    struct config_list old_names = a->names;
-    a->tokens = tokens;
-    a->names = copy;
+    struct sp_rules old = a->rules;
+    a->rules = fresh;
+    atomic_fetch_add_explicit(&a->generation, 1, memory_order_release);
     pthread_mutex_unlock(&a->mutex);
-    rpc_tokens_free(old_tokens);
-    sp_names_clear(&old_names);
+    sp_rules_clear(&old);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "mqtt_reason.h"
 #include "sp_session.h"
 #include "sp_worker.h"
+#include "tenant.h"
 
 void sp_downlink_on_writable(struct lane *l, void *arg)
 {
@@ -43,55 +44,36 @@ void sp_downlink_tell(struct sp_session *s, uint8_t reason, const char *text)
         log_debug(&s->log, "could not send %s 0x%02x to the client", mqtt_type_name(reply.packet.type), reason);
 }
 
-static int sp_downlink_ack_broker(struct sp_session *s, enum mqtt_type type, uint16_t packet_id)
+/* What became of a packet that goes no further: R is what mqtt_dropped.h says. 0 or negative errno. */
+static int sp_downlink_answer(struct sp_session *s, int r, const struct mqtt_reply *answer)
 {
-    struct mqtt_reply ack;
-    mqtt_reply_ack(&ack, s->version, type, packet_id);
-    return upstream_send(s->upstream, &ack.packet, NULL);
+    if (r == MQTT_DROPPED_ANSWER)
+        r = upstream_send(s->upstream, &answer->packet, NULL);
+    return r < 0 ? r : 0;
 }
 
-/* A PUBLISH that the peer on the other side cannot take. Not acknowledging it would make the broker send it again for
- * ever. */
+/* A PUBLISH that the peer on the other side cannot take. */
 static int sp_downlink_drop(struct sp_session *s, const struct mqtt_packet *publish)
 {
+    struct mqtt_reply answer;
     metric_add(&s->worker->metrics.publishes_dropped_too_large, 1);
     log_warn(&s->log,
              "dropped a PUBLISH of QoS %u with %u bytes: the r-proxy on this stream takes at most %u bytes a message",
              publish->publish.qos, publish->publish.payload.len, lane_peer(s->lane)->max_frame_bytes);
-    if (publish->publish.qos == 0)
-        return 0;
-    if (publish->publish.qos == 1)
-        return sp_downlink_ack_broker(s, MQTT_PUBACK, publish->packet_id);
-    int r = mqtt_inflight_sent(&s->dropped, publish);
-    return r < 0 ? r : sp_downlink_ack_broker(s, MQTT_PUBREC, publish->packet_id);
+    return sp_downlink_answer(s, mqtt_dropped_publish(&s->dropped, publish, &answer), &answer);
 }
 
-/* PUBREL of a delivery that was dropped here ends here. */
-static bool sp_downlink_is_own_pubrel(const struct sp_session *s, const struct mqtt_packet *p)
-{
-    return p->type == MQTT_PUBREL && mqtt_inflight_find(&s->dropped, p->packet_id) != MQTT_INFLIGHT_NONE;
-}
-
-static int sp_downlink_answer_pubrel(struct sp_session *s, const struct mqtt_packet *pubrel)
-{
-    mqtt_inflight_remove(&s->dropped, pubrel->packet_id);
-    return sp_downlink_ack_broker(s, MQTT_PUBCOMP, pubrel->packet_id);
-}
-
+/* PACKET is what the client shall get. 0; LANE_TOO_LARGE: a PUBLISH that does not pass; negative errno. */
 static int sp_downlink_forward(struct sp_session *s, const struct mqtt_packet *packet)
 {
-    if (sp_downlink_is_own_pubrel(s, packet))
-        return sp_downlink_answer_pubrel(s, packet);
     if (s->worker->is_draining && mqtt_exchange_begins(packet)) {
         metric_add(&s->worker->metrics.publishes_left_to_sender, 1);
         return 0;
     }
     int r = lane_send(s->lane, packet);
-    if (r == LANE_TOO_LARGE && packet->type == MQTT_PUBLISH)
-        return sp_downlink_drop(s, packet);
-    if (r == LANE_TOO_LARGE)
+    if (r == LANE_TOO_LARGE && packet->type != MQTT_PUBLISH)
         return err_set(-EMSGSIZE, "%s is larger than the r-proxy can take", mqtt_type_name(packet->type));
-    if (r < 0)
+    if (r != 0)
         return r;
     metric_add(&s->worker->metrics.packets_down, 1);
     mqtt_server_rules_sent(&s->client_rules, packet);
@@ -127,6 +109,25 @@ static int sp_downlink_connack(struct sp_session *s, const struct mqtt_packet *c
     return r;
 }
 
+static int sp_downlink_pass(struct sp_session *s, const struct mqtt_packet *packet)
+{
+    return packet->type == MQTT_CONNACK ? sp_downlink_connack(s, packet) : sp_downlink_forward(s, packet);
+}
+
+/* What is dropped here never reaches the client, so what follows from it is ours, and so are its topic aliases. */
+static int sp_downlink_pass_changed(struct sp_session *s, const struct mqtt_packet *packet)
+{
+    struct mqtt_packet changed = *packet;
+    struct mqtt_reply answer;
+    struct tenant_scratch scratch;
+    tenant_scratch_init(&scratch);
+    int r = s->tenant ? tenant_unmount(s->tenant, &changed, &scratch, &s->dropped, &answer)
+                      : mqtt_dropped_check(&s->dropped, &changed, &answer);
+    r = r == 0 ? sp_downlink_pass(s, &changed) : sp_downlink_answer(s, r, &answer);
+    tenant_scratch_deinit(&scratch);
+    return r;
+}
+
 /* What a packet means for the session, once it has been passed on. */
 static void sp_downlink_follow(struct sp_session *s, const struct mqtt_packet *packet)
 {
@@ -152,7 +153,10 @@ enum gate_answer sp_downlink_on_packet(struct upstream *u, const struct mqtt_pac
         return GATE_CLOSED;
     }
     sp_session_broker_answered(s);
-    int r = packet->type == MQTT_CONNACK ? sp_downlink_connack(s, packet) : sp_downlink_forward(s, packet);
+    const bool is_changed = s->tenant || s->dropped.list;
+    int r = is_changed ? sp_downlink_pass_changed(s, packet) : sp_downlink_pass(s, packet);
+    if (r == LANE_TOO_LARGE)
+        r = sp_downlink_drop(s, packet);
     if (r < 0) {
         log_warn(&s->log, "%s", err_text());
         sp_session_end(s, LANE_END_LIMIT, MQTT_REASON_PACKET_TOO_LARGE, err_text(), 0);

@@ -9,9 +9,10 @@
 #include "err.h"
 #include "rpc_tls.h"
 #include "rpc_tokens.h"
-#include "sp_admission.h"
 #include "sp_broker_pick.h"
+#include "sp_identity.h"
 #include "str.h"
+#include "tenant.h"
 #include "url.h"
 
 static int sp_check_upstream(const char *text)
@@ -99,7 +100,7 @@ static const struct config_row sp_security_rows[] = {
      .kind = CONFIG_LIST,
      CONFIG_FIELD(struct sp_options, trunk_allow_names),
      .argument = "NAME",
-     .check = sp_admission_check_name,
+     .check = sp_identity_check_name,
      .help = "only r-proxies whose certificate has this name may: common name, DNS name or URI (SPIFFE), in full or "
              "with * for its end; may be given several times; read again on SIGHUP"},
 };
@@ -139,6 +140,55 @@ static const struct config_table sp_tables[] = {
     PROGRAM_OPTION_TABLE,
 };
 
+static const struct config_row sp_identity_rows[] = {
+    {.name = "name",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_identity_options, name),
+     .argument = "NAME",
+     .check = sp_identity_check_name,
+     .help = "fits r-proxies whose certificate has this name: common name, DNS name or URI (SPIFFE), in full or with * "
+             "for its end"},
+    {.name = "tokens-file",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_identity_options, tokens_file),
+     .argument = "FILE",
+     .help = "fits r-proxies that show one of these tokens, one in each line; where there is a name too, both have to "
+             "fit; an entry with neither fits everybody"},
+    {.name = "mount-point",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_identity_options, mount_point),
+     .argument = "PREFIX",
+     .check = tenant_check_mount_point,
+     .help = "their clients have their topics below this one, and see no others but $SYS; %u becomes the user name, %c "
+             "the client id, %n the common name of the client's certificate; a client that has none is refused"},
+    {.name = "client-id-prefix",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct sp_identity_options, client_id_prefix),
+     .argument = "PREFIX",
+     .check = tenant_check_client_id_prefix,
+     .help = "stands before their client ids, likewise"},
+    {.name = "trust",
+     .kind = CONFIG_LIST,
+     CONFIG_FIELD(struct sp_identity_options, trust),
+     .argument = "[address, certificate]",
+     .check = sp_identity_check_trust,
+     .help = "what they are believed of their clients: the address, the TLS connection with its certificate; else "
+             "nothing"},
+};
+
+static const struct config_table sp_identity_tables[] = {{"", CONFIG_ROWS(sp_identity_rows), 0}};
+
+static const struct config_entries sp_entries[] = {
+    {.name = "trunk-identities",
+     .help =
+         "Only these r-proxies may open trunks and streams of the relay service, the first entry that fits says what "
+         "they may; without a list everybody may, and is believed. Read again on SIGHUP.",
+     .offset = offsetof(struct sp_options, trunk_identities),
+     .item_size = sizeof(struct sp_identity_options),
+     .tables = sp_identity_tables,
+     .n_tables = 1},
+};
+
 /* The form of the existing implementation: GRPC_PORT BROKER_HOST:PORT. */
 static int sp_positional(struct config_loader *l, size_t count, char *const *words)
 {
@@ -170,10 +220,37 @@ static int sp_check_security(const struct config_loader *l, const struct sp_opti
     return 0;
 }
 
+static int sp_check_identity(const struct config_loader *l, const struct sp_options *o, size_t i)
+{
+    static const char list[] = "trunk-identities";
+    const struct sp_identity_options *items = o->trunk_identities.items, *e = &items[i];
+    const bool needs_certificate =
+        tenant_needs_certificate(e->mount_point) || tenant_needs_certificate(e->client_id_prefix);
+    if (e->name && !o->trunk_tls_client_ca)
+        return config_refuse_entry(l, list, i, "name needs trunk-tls-client-ca: nobody is asked for a certificate");
+    if (needs_certificate && !sp_identity_options_trust(e, "certificate"))
+        return config_refuse_entry(l, list, i, "%%n needs trust: [certificate]");
+    if (!e->name && !e->tokens_file && i + 1 < o->trunk_identities.count)
+        return config_refuse_entry(l, list, i, "it fits everybody, so those behind it never count");
+    return 0;
+}
+
+static int sp_check_identities(const struct config_loader *l, const struct sp_options *o)
+{
+    int r = 0;
+    if (o->trunk_identities.count == 0 && config_is_given(l, "trunk-identities"))
+        return config_refuse(l, "trunk-identities", "has no entry, so nobody may come in");
+    for (size_t i = 0; r == 0 && i < o->trunk_identities.count; i++)
+        r = sp_check_identity(l, o, i);
+    return r;
+}
+
 static int sp_check(const struct config_loader *l, const void *target)
 {
     const struct sp_options *o = target;
     int r = sp_check_security(l, o);
+    if (r == 0)
+        r = sp_check_identities(l, o);
     if (r < 0)
         return r;
     if (o->upstream.count > SP_BROKER_MAX)
@@ -220,10 +297,25 @@ static int sp_check_trunk_files(const struct config_loader *l, const struct sp_o
     return r < 0 ? config_refuse_file(l, CONFIG_NO_LISTENER, files, sizeof files / sizeof files[0]) : 0;
 }
 
+static int sp_check_identity_files(const struct config_loader *l, const struct sp_options *o)
+{
+    const struct sp_identity_options *items = o->trunk_identities.items;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < o->trunk_identities.count; i++) {
+        struct rpc_tokens *tokens = NULL;
+        if (items[i].tokens_file && rpc_tokens_new(items[i].tokens_file, &tokens) < 0)
+            r = config_refuse_entry(l, "trunk-identities", i, "%s", err_text());
+        rpc_tokens_free(tokens);
+    }
+    return r;
+}
+
 static int sp_check_files(const struct config_loader *l, const void *target)
 {
     const struct sp_options *o = target;
     int r = sp_check_trunk_files(l, o);
+    if (r == 0)
+        r = sp_check_identity_files(l, o);
     if (r == 0 && sp_options_have_upstream_tls(o))
         r = tls_config_check_client_files(l, &o->upstream_tls);
     return r;
@@ -236,6 +328,8 @@ const struct config_program sp_config = {
     .summary = "Takes MQTT sessions from r-proxies over gRPC and speaks MQTT to the broker on each client's behalf.",
     .tables = sp_tables,
     .n_tables = sizeof sp_tables / sizeof sp_tables[0],
+    .entries = sp_entries,
+    .n_entries = sizeof sp_entries / sizeof sp_entries[0],
     .positional_help = "[GRPC_PORT [BROKER_HOST:PORT]]",
     .positional = sp_positional,
     .check = sp_check,

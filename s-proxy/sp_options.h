@@ -24,7 +24,8 @@ struct sp_options {
     char *trunk_tls_cert, *trunk_tls_key, *trunk_tls_client_ca, *trunk_tls_crl; /* see rpc_tls.h; NULL: not given */
     char *trunk_tokens_file;                                                    /* NULL: no token is asked for */
     struct config_list trunk_allow_names;                                       /* empty: any name will do */
-    int upstream_proxy_protocol;                                                /* enum sp_proxy_protocol */
+    struct config_items trunk_identities; /* of struct sp_identity_options; none: everybody will */
+    int upstream_proxy_protocol;          /* enum sp_proxy_protocol */
     uint64_t upstream_connect_timeout_ms; /* to connect, and again to answer CONNECT */
     int64_t max_sessions;                 /* 0 = as many as open files allow */
     int64_t max_trunks;                   /* 0 = no limit */

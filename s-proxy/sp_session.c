@@ -12,6 +12,7 @@
 #include "relay.h"
 #include "rpc_stream.h"
 #include "sp_downlink.h"
+#include "sp_identity.h"
 #include "sp_preface.h"
 #include "sp_uplink.h"
 #include "sp_worker.h"
@@ -46,14 +47,25 @@ void sp_session_enter(struct sp_session *s, enum sp_session_state next)
     s->state = (uint8_t)next;
 }
 
-static void sp_session_describe_client(const struct trunk_client *client, struct log_writer *w)
+bool sp_session_client(const struct sp_session *s, struct trunk_client *ret_client)
 {
+    const struct trunk_client *client = lane_client(s->lane);
     if (!client)
+        return false;
+    *ret_client = *client;
+    sp_identity_censor(s->identity, ret_client);
+    return true;
+}
+
+static void sp_session_describe_client(const struct sp_session *s, struct log_writer *w)
+{
+    struct trunk_client client;
+    if (!sp_session_client(s, &client))
         return;
-    if (client->source.len > 0)
-        log_field_bytes(w, "peer", client->source.ptr, client->source.len);
-    if (client->common_name.len > 0)
-        log_field_bytes(w, "cn", client->common_name.ptr, client->common_name.len);
+    if (client.source.len > 0)
+        log_field_bytes(w, "peer", client.source.ptr, client.source.len);
+    if (client.common_name.len > 0)
+        log_field_bytes(w, "cn", client.common_name.ptr, client.common_name.len);
 }
 
 static void sp_session_describe(const struct log_object *self, struct log_writer *w)
@@ -62,7 +74,7 @@ static void sp_session_describe(const struct log_object *self, struct log_writer
     log_field_u64(w, "session", s->number);
     if (s->lane) {
         log_field(w, "sid", "%.8s", lane_session_id(s->lane));
-        sp_session_describe_client(lane_client(s->lane), w);
+        sp_session_describe_client(s, w);
     }
     if (s->version != 0)
         log_field_bytes(w, "id", s->id, s->id_len);
@@ -149,7 +161,9 @@ static void sp_session_on_upstream_end(struct upstream *u, enum conn_end why, co
 static size_t sp_session_write_preface(const struct conn_peer *broker, uint8_t *dst, void *arg)
 {
     const struct sp_session *s = arg;
-    return sp_preface_write(dst, s->worker->options->upstream_proxy_protocol, lane_client(s->lane),
+    struct trunk_client client;
+    const bool is_known = sp_session_client(s, &client);
+    return sp_preface_write(dst, s->worker->options->upstream_proxy_protocol, is_known ? &client : NULL,
                             s->connect->connect.client_id, broker);
 }
 
@@ -287,7 +301,9 @@ static void sp_session_free(struct sp_session *s)
     gate_continue(s->connect_wait);
     free(s->connect);
     mqtt_exchanges_deinit(&s->exchanges);
-    mqtt_inflight_clear(&s->dropped);
+    mqtt_dropped_clear(&s->dropped);
+    tenant_close(s->tenant);
+    sp_identity_unref(s->identity);
     byte_budget_leave(&s->budget);
     list_del(&s->link);
     free(s);
@@ -364,22 +380,24 @@ const struct byte_budget_calls sp_session_budget_calls = {
     .on_shed = sp_session_shed,
 };
 
-/* NULL with err_text() if there is no room for it. */
-static struct sp_session *sp_session_new(struct sp_worker *w)
+/* NULL with err_text() if there is no room for it. IDENTITY is taken over in any case. */
+static struct sp_session *sp_session_new(struct sp_worker *w, struct sp_identity *identity)
 {
     struct sp_session *s = calloc(1, sizeof *s);
     int r = s ? sp_worker_session_came(w) : err_set(-ENOMEM, "out of memory");
     if (r < 0) {
         free(s);
+        sp_identity_unref(identity);
         return NULL;
     }
     s->worker = w;
+    s->identity = identity;
     s->number = sp_worker_next_number(w);
     s->log.describe = sp_session_describe;
     s->client_packet_max = UINT32_MAX;
     mqtt_server_rules_init(&s->client_rules);
     mqtt_exchanges_init(&s->exchanges);
-    mqtt_inflight_init(&s->dropped);
+    mqtt_dropped_init(&s->dropped);
     loop_timer_init(&s->timer, w->loop, sp_session_on_timer);
     loop_task_init(&s->go_on_task, sp_session_go_on);
     sp_broker_turn_init(&s->turn, sp_session_on_turn);
@@ -395,9 +413,9 @@ static void sp_session_start(struct sp_session *s)
     log_debug(&s->log, "opened");
 }
 
-void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream)
+void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream, struct sp_identity *identity)
 {
-    struct sp_session *s = sp_session_new(w);
+    struct sp_session *s = sp_session_new(w, identity);
     if (!s) {
         rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, err_text());
         rpc_stream_free(stream);
@@ -411,9 +429,9 @@ void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream)
     sp_session_start(s);
 }
 
-void sp_session_on_lane(struct sp_worker *w, struct lane *lane)
+void sp_session_on_lane(struct sp_worker *w, struct lane *lane, struct sp_identity *identity)
 {
-    struct sp_session *s = sp_session_new(w);
+    struct sp_session *s = sp_session_new(w, identity);
     if (!s) {
         lane_finish(lane, LANE_END_LIMIT, err_text());
         lane_free(lane);

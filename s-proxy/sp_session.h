@@ -23,6 +23,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mqtt_client_rules.h"
+#include "mqtt_dropped.h"
 #include "mqtt_exchanges.h"
 #include "mqtt_server_rules.h"
 #include "sp_broker_pick.h"
@@ -30,7 +31,10 @@
 #include "upstream.h"
 
 struct rpc_stream;
+struct sp_identity;
 struct sp_worker;
+struct tenant;
+struct trunk_client;
 
 enum sp_session_state {
     SP_SESSION_NEW = 0,
@@ -65,7 +69,9 @@ struct sp_session {
     struct mqtt_client_rules rules;        /* what the broker may say next */
     struct mqtt_server_rules client_rules; /* what the client may say next: an r-proxy need not be one of ours */
     struct mqtt_exchanges exchanges;
-    struct mqtt_inflight dropped; /* QoS 2 deliveries that could not pass and are acknowledged by us */
+    struct mqtt_dropped dropped;  /* deliveries that could not pass and are acknowledged by us */
+    struct sp_identity *identity; /* of its r-proxy: one reference; NULL: there is no list */
+    struct tenant *tenant;        /* NULL: none, packets pass as they are */
     struct byte_budget_holder budget;
     struct log_object log;
     uint32_t client_packet_max; /* Maximum Packet Size of CONNECT; UINT32_MAX = none */
@@ -80,10 +86,12 @@ struct sp_session {
     bool was_told;                  /* the client has a refusing CONNACK or a DISCONNECT already */
 };
 
-/* A stream of the relay service has come, or a lane of a trunk (new, without callbacks). The session owns itself: it
- * ends by itself and tells the worker. */
-void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream);
-void sp_session_on_lane(struct sp_worker *w, struct lane *lane);
+/* A stream of the relay service has come, or a lane of a trunk (new, without callbacks), from the r-proxy IDENTITY (may
+ * be NULL), whose reference is taken over. The session owns itself: it ends by itself and tells the worker. */
+void sp_session_on_stream(struct sp_worker *w, struct rpc_stream *stream, struct sp_identity *identity);
+void sp_session_on_lane(struct sp_worker *w, struct lane *lane, struct sp_identity *identity);
+/* What is known of the client, as far as the r-proxy is believed; views of the lane's. False: nothing. */
+bool sp_session_client(const struct sp_session *s, struct trunk_client *ret_client);
 void sp_session_enter(struct sp_session *s, enum sp_session_state next);
 
 /* Dial the next broker for CONNECT. */

@@ -9,6 +9,7 @@
 #include "err.h"
 #include "rpc_stream.h"
 #include "sp_admission.h"
+#include "sp_identity.h"
 #include "sp_limits.h"
 #include "sp_session.h"
 #include "sp_worker.h"
@@ -27,6 +28,7 @@ static void sp_trunk_free(struct sp_trunk *t)
 {
     struct sp_worker *w = t->worker;
     trunk_free(t->trunk);
+    sp_identity_unref(t->identity);
     list_del(&t->link);
     atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);
     sp_limit_give(&sproxy_limits(w->program)->trunks);
@@ -42,6 +44,22 @@ static void sp_trunk_on_ready(struct trunk *trunk, void *arg)
     log_info(&t->log, "up, the r-proxy is %s", trunk_peer_software(trunk));
 }
 
+/* Who the r-proxy is by the present list. False: nobody; the trunk is good for the sessions that it has. */
+static bool sp_trunk_identify(struct sp_trunk *t)
+{
+    struct sp_admission *a = sproxy_admission(t->worker->program);
+    unsigned generation = sp_admission_generation(a);
+    struct sp_identity *fresh;
+    if (generation == t->generation)
+        return true;
+    if (!sp_admission_identify(a, trunk_stream(t->trunk), &t->worker->metrics, &fresh))
+        return false;
+    sp_identity_unref(t->identity);
+    t->identity = fresh;
+    t->generation = generation;
+    return true;
+}
+
 static void sp_trunk_on_lane(struct trunk *trunk, struct lane *lane, void *arg)
 {
     struct sp_trunk *t = arg;
@@ -50,8 +68,14 @@ static void sp_trunk_on_lane(struct trunk *trunk, struct lane *lane, void *arg)
         lane_free(lane);
         return;
     }
+    if (!sp_trunk_identify(t)) {
+        lane_finish(lane, LANE_END_UNAVAILABLE, "the r-proxy is not let in any more");
+        lane_free(lane);
+        sp_trunk_drain(t);
+        return;
+    }
     t->n_lanes++;
-    sp_session_on_lane(t->worker, lane);
+    sp_session_on_lane(t->worker, lane, sp_identity_ref(t->identity));
 }
 
 static void sp_trunk_on_end(struct trunk *trunk, int status, const char *text, void *arg)
@@ -131,14 +155,20 @@ static struct sp_trunk *sp_trunk_new(struct sp_worker *w, struct rpc_stream *str
 void sp_trunk_gate_on_stream(struct rpc_stream *stream, void *arg)
 {
     struct sp_worker *w = sp_worker_of_stream(arg, stream);
+    struct sp_admission *admission = sproxy_admission(w->program);
+    const unsigned generation = sp_admission_generation(admission);
+    struct sp_identity *identity = NULL;
     struct sp_trunk *t = NULL;
-    if (sp_admission_check(sproxy_admission(w->program), stream, &w->metrics))
+    if (sp_admission_check(admission, stream, &w->metrics, &identity))
         t = sp_trunk_new(w, stream);
     if (!t) {
         atomic_fetch_sub_explicit(&w->n_trunks, 1, memory_order_relaxed);
+        sp_identity_unref(identity);
         return;
     }
     t->worker = w;
+    t->identity = identity;
+    t->generation = generation;
     t->log.describe = sp_trunk_describe;
     list_add_tail(&w->trunks, &t->link);
     if (sp_trunk_accept(t, stream) < 0) {

@@ -13,6 +13,7 @@
 
 struct mailbox;
 struct rpc_stream;
+struct sp_identity;
 struct sp_worker;
 struct trunk;
 
@@ -21,7 +22,9 @@ struct sp_trunk {
     struct sp_worker *worker;
     struct trunk *trunk;
     struct log_object log;
-    uint64_t n_lanes; /* opened so far */
+    uint64_t n_lanes;             /* opened so far */
+    struct sp_identity *identity; /* one reference; NULL: there is no list. It was asked for in `generation` of */
+    unsigned generation;          /* sp_admission_generation() */
 };
 
 /* pick and on_stream of the rpc_server_method; ARG is the struct worker_pool. */

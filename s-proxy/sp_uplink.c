@@ -6,13 +6,17 @@
 #define LOG_MODULE LOG_S_PROXY
 #include "sp_uplink.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "err.h"
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
+#include "sp_identity.h"
 #include "sp_session.h"
 #include "sp_worker.h"
+#include "tenant.h"
+#include "trunk_frame.h"
 
 enum {
     /* Below this the socket is considered to take what it gets, and credit returns at once. */
@@ -31,22 +35,66 @@ void sp_uplink_settle(struct sp_session *s)
     lane_consumed(s->lane, bytes);
 }
 
+static int sp_uplink_open_tenant(struct sp_session *s, struct mqtt_packet *connect, struct tenant_scratch *scratch,
+                                 struct mqtt_fault *fault)
+{
+    struct trunk_client client;
+    struct tenant_params params = {
+        .rules = sp_identity_rules(s->identity), .metrics = &s->worker->tenant_metrics, .log = &s->log};
+    if (sp_session_client(s, &client) && client.has_certificate)
+        params.certificate = client.common_name;
+    return tenant_open(&params, connect, scratch, &s->tenant, fault);
+}
+
+/* What is to be said, to whichever broker. 0, or the session has ended. */
+static int sp_uplink_keep_connect(struct sp_session *s, const struct mqtt_packet *packet)
+{
+    struct mqtt_packet said = *packet;
+    struct mqtt_fault fault;
+    struct tenant_scratch scratch;
+    tenant_scratch_init(&scratch);
+    int r = sp_uplink_open_tenant(s, &said, &scratch, &fault);
+    if (r == 0) {
+        s->connect = mqtt_packet_store(&said);
+        s->connect_wait = s->connect ? lane_hold(s->lane) : NULL;
+    }
+    tenant_scratch_deinit(&scratch);
+    if (r == TENANT_REFUSED)
+        sp_session_end(s, LANE_END_DENIED, fault.reason, fault.text, 0);
+    else if (!s->connect_wait)
+        sp_session_end(s, LANE_END_LIMIT, MQTT_REASON_SERVER_BUSY, "out of memory", 0);
+    return s->connect_wait ? 0 : -ECANCELED;
+}
+
 /* CONNECT stays with the session until a broker has answered it; everything behind it waits. */
 static enum gate_answer sp_uplink_connect(struct sp_session *s, const struct mqtt_packet *packet)
 {
     s->version = packet->version;
-    s->connect = mqtt_packet_store(packet);
-    s->connect_wait = s->connect ? lane_hold(s->lane) : NULL;
-    if (!s->connect_wait) {
-        sp_session_end(s, LANE_END_LIMIT, MQTT_REASON_SERVER_BUSY, "out of memory", 0);
+    if (sp_uplink_keep_connect(s, packet) < 0)
         return GATE_PASS;
-    }
     s->client_packet_max = mqtt_property_number(&packet->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, UINT32_MAX);
     s->id_len = (uint8_t)(packet->connect.client_id.len < sizeof s->id ? packet->connect.client_id.len : sizeof s->id);
     if (s->id_len > 0)
         memcpy(s->id, packet->connect.client_id.ptr, s->id_len);
     sp_session_open_upstream(s);
     return GATE_HOLD;
+}
+
+enum { SP_UPLINK_REFUSED = 2 };
+
+/* As upstream_send(), for a session with a tenant; or SP_UPLINK_REFUSED with *RET_FAULT. */
+static int sp_uplink_send_mounted(struct sp_session *s, const struct mqtt_packet *packet, struct mqtt_fault *ret_fault)
+{
+    struct mqtt_packet mounted = *packet;
+    struct tenant_scratch scratch;
+    tenant_scratch_init(&scratch);
+    int r = tenant_mount(s->tenant, &mounted, &scratch, ret_fault);
+    if (r == 0)
+        r = upstream_send(s->upstream, &mounted, NULL);
+    else if (r == TENANT_REFUSED)
+        r = SP_UPLINK_REFUSED;
+    tenant_scratch_deinit(&scratch);
+    return r;
 }
 
 /* The client acknowledges nothing that it never got: the second half of a QoS 2 delivery that was dropped here is ours.
@@ -61,8 +109,13 @@ static enum gate_answer sp_uplink_forward(struct sp_session *s, const struct mqt
         return GATE_PASS;
     }
     int r = mqtt_exchanges_pass_up(&s->exchanges, packet);
+    struct mqtt_fault fault = {.text = NULL};
     if (r == 0)
-        r = upstream_send(s->upstream, packet, NULL);
+        r = s->tenant ? sp_uplink_send_mounted(s, packet, &fault) : upstream_send(s->upstream, packet, NULL);
+    if (r == SP_UPLINK_REFUSED) {
+        sp_session_end(s, LANE_END_PROTOCOL, fault.reason, fault.text, 0);
+        return GATE_PASS;
+    }
     if (r < 0) {
         sp_session_end(s, LANE_END_LIMIT, MQTT_REASON_SERVER_BUSY, err_text(), 0);
         return GATE_PASS;

@@ -40,6 +40,8 @@ static int sp_worker_add_metrics(struct sp_worker *w)
                         &w->metrics);
     if (r >= 0)
         r = trunk_metrics_add(&w->trunk_metrics, registry, "sproxy");
+    if (r >= 0)
+        r = tenant_metrics_add(&w->tenant_metrics, registry, "sproxy");
     return r;
 }
 
@@ -47,6 +49,7 @@ static void sp_worker_remove_metrics(struct sp_worker *w)
 {
     metrics_remove(sproxy_metrics(w->program), &w->metrics);
     metrics_remove(sproxy_metrics(w->program), &w->trunk_metrics);
+    metrics_remove(sproxy_metrics(w->program), &w->tenant_metrics);
 }
 
 /* This worker's share of a short listen queue. */

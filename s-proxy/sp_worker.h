@@ -13,6 +13,7 @@
 #include "metrics.h"
 #include "sp_broker_pick.h"
 #include "sp_options.h"
+#include "tenant.h"
 #include "trunk.h"
 #include "worker.h"
 
@@ -55,6 +56,7 @@ struct sp_worker {
     struct loop_timer tick;
     struct sp_metrics metrics;
     struct trunk_metrics trunk_metrics;
+    struct tenant_metrics tenant_metrics;
     bool is_draining;
     bool is_idle_told; /* the program knows that draining has come to its end here */
 };

@@ -21,6 +21,7 @@
 #include "rpc_tls.h"
 #include "secret_file.h"
 #include "sp_admission.h"
+#include "sp_identity.h"
 #include "sp_limits.h"
 #include "sp_options.h"
 #include "sp_session.h"
@@ -136,8 +137,9 @@ static void sproxy_on_stream(struct rpc_stream *stream, void *arg)
 {
     const struct sproxy *s = arg;
     struct sp_worker *w = sp_worker_of_stream(s->pool, stream);
-    if (sp_admission_check(s->admission, stream, &w->metrics))
-        sp_session_on_stream(w, stream);
+    struct sp_identity *identity;
+    if (sp_admission_check(s->admission, stream, &w->metrics, &identity))
+        sp_session_on_stream(w, stream, identity);
 }
 
 /* What --trunk-service offers; anything else is UNIMPLEMENTED. Returns how many. */
@@ -211,6 +213,10 @@ static void sproxy_warn_of_secrets(const struct sp_options *o)
         log_warn(NULL, "trunk-tls-key: %s", text);
     if (secret_file_is_exposed(o->trunk_tokens_file, text, sizeof text))
         log_warn(NULL, "trunk-tokens-file: %s", text);
+    const struct sp_identity_options *identities = o->trunk_identities.items;
+    for (size_t i = 0; i < o->trunk_identities.count; i++)
+        if (secret_file_is_exposed(identities[i].tokens_file, text, sizeof text))
+            log_warn(NULL, "trunk-identities: %s", text);
 }
 
 /* On any thread of libgrpc's, which does not say whose handshake it is. */
@@ -253,10 +259,10 @@ static int sproxy_open_tls(struct sproxy *s)
 static int sproxy_open_admission(struct sproxy *s)
 {
     const struct sp_options *o = s->options;
-    int r = sp_admission_new(o->trunk_tokens_file, &o->trunk_allow_names, &s->admission);
+    int r = sp_admission_new(o, &s->admission);
     if (r >= 0 && o->trunk_tokens_file && !s->tls)
         log_warn(NULL, "tokens of r-proxies come in clear text: whoever sees one can use it");
-    return err_context(r, "trunk-tokens-file");
+    return r;
 }
 
 static void sproxy_reload(struct program *p, const void *fresh)
@@ -272,8 +278,8 @@ static void sproxy_reload(struct program *p, const void *fresh)
         sproxy_on_tls_reloaded(r, r < 0 ? err_text() : rpc_tls_describe(s->tls, text, sizeof text), s);
     }
     sproxy_warn_of_secrets(o);
-    if (sp_admission_reload(s->admission, o->trunk_tokens_file, &o->trunk_allow_names) < 0)
-        log_error(NULL, "tokens and names of r-proxies are kept as they were: %s", err_text());
+    if (sp_admission_reload(s->admission, o) < 0)
+        log_error(NULL, "tokens, names and identities of r-proxies are kept as they were: %s", err_text());
     sp_upstream_tls_reload(s->upstream_tls, o);
 }
 

@@ -303,3 +303,8 @@ const char *trunk_id(const struct trunk *t)
 {
     return t->id;
 }
+
+const struct rpc_stream *trunk_stream(const struct trunk *t)
+{
+    return t->stream;
+}

@@ -109,5 +109,7 @@ const char *trunk_peer(const struct trunk *t);
 /* What hello said; "" before. */
 const char *trunk_peer_software(const struct trunk *t);
 const char *trunk_id(const struct trunk *t);
+/* What carries it, to ask who the peer is. Until trunk_free(). */
+const struct rpc_stream *trunk_stream(const struct trunk *t);
 
 #endif

@@ -307,7 +307,7 @@ def tokens_and_names_change_on_sighup(t):
     second('second')
     t.served('d').fence()
     certs.write('tokens', 'no token\n')
-    reload(s_proxy, 'tokens and names of r-proxies are kept as they were: .*tokens, line 1: not a token')
+    reload(s_proxy, 'tokens, names and identities of r-proxies are kept as they were: .*tokens, line 1: not a token')
     certs.write('tokens', 'third\n')
     certs.write('s-proxy.yaml', 'trunk-allow-names: [client]\n')
     reload(s_proxy)

@@ -19,11 +19,13 @@ from .peer import Client, ScriptedBroker, connect_to
 from .programs import Mosquitto, Program, Relay, RProxy, SProxy, free_port, run_command
 from .wire import V31, V311, V5
 
-DIRECT, CHAIN, RELAY, DRIP, ZSTD = 'direct', 'chain', 'chain-relay', 'chain-drip', 'chain-zstd'
-WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD)
+DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT = 'direct', 'chain', 'chain-relay', 'chain-drip', 'chain-zstd', 'chain-tenant'
+WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT)
+TENANT_MODULES = ('messages', 'retained', 'sessions', 'v5', 'wills')       # in which topics and client ids matter
 COMPRESS = ('--trunk-compression', 'zstd:3')
 S_OPTIONS = {ZSTD: COMPRESS}
-R_OPTIONS = {ZSTD: COMPRESS, RELAY: ('--trunk-service', 'relay')}       # s-proxy offers both services
+R_OPTIONS = {ZSTD: COMPRESS, RELAY: ('--trunk-service', 'relay'),       # s-proxy offers both services
+             TENANT: ('--mount-point', 'tenants/one', '--client-id-prefix', 'one:')}
 VERSION_NAMES = {V31: '3.1', V311: '3.1.1', V5: '5', None: ''}
 
 
@@ -37,14 +39,20 @@ class Declared:
     def __init__(self, function, way, version, options):
         self.function, self.way, self.version, self.options = function, way, version, options
         self.is_scenario = way is None
-        module = os.path.splitext(os.path.basename(inspect.getfile(function)))[0]
+        self.module = os.path.splitext(os.path.basename(inspect.getfile(function)))[0]
         suffix = f'[{VERSION_NAMES[version]}]' if version else ''
-        self.name = f'{module}.{function.__name__}{suffix}'
+        self.name = f'{self.module}.{function.__name__}{suffix}'
         self.promise = inspect.getdoc(function) or ''
 
     def runs(self, way):
-        """Over compressed trunks run the scenarios that say zstd=True: messages are all that can differ."""
-        return way == self.way or self.is_scenario and (way != ZSTD or self.options.get('zstd', False))
+        """Over compressed trunks run the scenarios that say zstd=True: messages are all that can differ. As tenants those of
+        TENANT_MODULES, unless they say tenant=False: a broker with limits sees other lengths."""
+        if way == self.way or not self.is_scenario:
+            return way == self.way
+        if way == ZSTD:
+            return self.options.get('zstd', False)
+        is_tenant = self.module in TENANT_MODULES and self.options['broker'] == 'plain' and self.options.get('tenant', True)
+        return way != TENANT or is_tenant
 
 
 DECLARED = []

@@ -136,7 +136,7 @@ def connect_publish_disconnect_in_one_segment(t):
     sub.fence()
 
 
-@scenario()
+@scenario(tenant=False)
 def topics_of_every_shape_arrive_as_they_were(t):
     """Non-ASCII, U+FEFF (M13), spaces, empty levels, a leading dollar, 65,535 bytes."""
     sub, pub = t.connected('sub'), t.connected('pub')

@@ -152,7 +152,7 @@ def refused_filters_have_their_codes(t):
         c.close()
 
 
-@scenario(V5)
+@scenario(V5, tenant=False)
 def the_broker_assigns_client_ids(t):
     """An empty id is answered with an assigned one, which then is a client id as any other."""
     c = t.client('c', client_id='')

@@ -295,7 +295,7 @@ static void start_program(unsigned broker_port)
     program.trunk_options = (struct trunk_options){.software = "s-proxy test", .max_lanes = 100};
     byte_budget_init(&program.budget, 1024 * 1024 * 1024);
     ck_assert_int_eq(metrics_registry_new(&program.metrics), 0);
-    ck_assert_int_eq(sp_admission_new(NULL, &program.options.trunk_allow_names, &program.admission), 0);
+    ck_assert_int_eq(sp_admission_new(&program.options, &program.admission), 0);
     ck_assert_int_eq(worker_pool_start("test", WORKERS, &sp_worker_calls, &program, &pool), 0);
 }
 
