@@ -11,8 +11,6 @@ from lib.programs import run_command
 from lib.wire import V31, V311, V5, Will
 
 from .proxy_headers import CLIENT_HOST, TRUSTING, HeaderServer, client_from
-from .tls import context, mutual_door
-from .trunk_tls import client_side, server_side
 
 TWO_LISTENERS = """
 listeners:
@@ -268,12 +266,12 @@ def the_certificate_says_where_a_client_lives(t):
     watch.subscribe(('#', 0))
     for number, (identity, mount) in enumerate((('cn', 'site/%u'), ('none', 'site/%n'))):
         t.tls = None
-        t.r_proxy(s_proxy.target, *mutual_door(certs, '--tls-client-auth', 'optional', '--tls-identity', identity),
+        t.r_proxy(s_proxy.target, *certs.mutual_door('--tls-client-auth', 'optional', '--tls-identity', identity),
                   '--mount-point', mount, listens=('mqtts://127.0.0.1:0',))
-        t.tls = context(certs, 'client')
+        t.tls = certs.context('client')
         t.connected(f'c{number}', username='other').publish('x', identity, 1)
         watch.receive('site/client/x', identity)
-    t.tls = context(certs, None)
+    t.tls = certs.context(None)
     c = t.client('nobody')
     c.connect(code=refusal(t, 0x87, 5))
     c.expect_closed()
@@ -398,21 +396,21 @@ def names_of_certificates_are_identities(t):
     broker = t.mosquitto()
     path = identities(t, 'name: "spiffe://mqtt.example/r-proxy", mount-point: "site/%n", trust: certificate',
                       'name: "spiffe://mqtt.example/*", mount-point: other')
-    s_proxy = t.s_proxy([broker.url], *server_side(certs, '-c', path))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side('-c', path))
     watch = t.connected('watch', address=broker.address)
     watch.subscribe(('#', 0))
-    t.r_proxy(s_proxy.target, *client_side(certs), *mutual_door(certs), listens=('mqtts://127.0.0.1:0',))
-    t.tls = context(certs, 'client')
+    t.r_proxy(s_proxy.target, *certs.client_side(), *certs.mutual_door(), listens=('mqtts://127.0.0.1:0',))
+    t.tls = certs.context('client')
     t.served('c').publish('x', 'y', 1)
     watch.receive('site/client/x', 'y')
     t.tls = None
-    t.r_proxy(s_proxy.target, *client_side(certs))
+    t.r_proxy(s_proxy.target, *certs.client_side())
     c = t.client('nameless')
     c.connect(code=refusal(t, 0x87, 5))
     c.expect_closed()
     identities(t, 'name: "spiffe://mqtt.example/s-proxy", mount-point: x')
-    s_proxy = t.s_proxy([broker.url], *server_side(certs, '-c', path))
-    t.r_proxy(s_proxy.target, *client_side(certs))
+    s_proxy = t.s_proxy([broker.url], *certs.server_side('-c', path))
+    t.r_proxy(s_proxy.target, *certs.client_side())
     expect_not_let_in(t, 'stranger')
 
 
