@@ -164,7 +164,8 @@ static void send_end(struct relay *r)
 
 void relay_send_on(struct relay *r)
 {
-    if (!r->lane.is_open || r->is_failed || r->is_ended)
+    /* A server may end a stream that never came to ESTABLISH. */
+    if ((!r->lane.is_open && !r->inbox.is_server) || r->is_failed || r->is_ended)
         return;
     const struct lane_outgoing *first;
     while ((first = lane_outbox_first(&r->outbox)) && has_window(r) &&

@@ -180,13 +180,20 @@ def streams_opened_and_reset_are_worked_off(t):
 
 @chain_test(only_all=True)
 def whoever_says_nothing_is_closed(t):
-    """G15: a connection without a preface ends after ten seconds; half a TLS record where TLS is asked for, too."""
+    """G15: a connection without a preface ends after ten seconds; half a TLS record where TLS is asked for, too, and a stream that
+    never comes to CONNECT; one that never says what trunk it is after --trunk-dead-after."""
     certs = Certs(os.path.join(t.folder, 'certs'))
     broker = t.mosquitto()
     plain = t.s_proxy([broker.url])
     secure = t.s_proxy([broker.url], '--trunk-tls-cert', certs['server.pem'], '--trunk-tls-key', certs['server-key.pem'])
     socks = [connect_to(plain.address), connect_to(secure.address)]
     socks[1].sendall(b'\x16\x03\x01\x02')
+    h = Http2(plain.address)
+    mute_trunk, mute_relay = h.call(http2.TRUNK_PATH), h.call(http2.RELAY_PATH)
+    for stream in (mute_trunk, mute_relay):
+        while b'grpc-message' not in h.wait(HEADERS, stream)[3]:
+            pass
+    plain.wait_metric('sproxy_sessions_open', 0)
     for sock in socks:
         while sock.recv(4096):
             pass

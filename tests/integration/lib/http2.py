@@ -12,6 +12,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION =
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE = 3, 6
 RELAY_PATH = '/mqtt.MqttRelayService/StreamMqttMessages'
+TRUNK_PATH = '/mqtt.MqttTrunkService/Trunk'
 
 
 def frame(kind, flags=0, stream=0, payload=b'', length=None):

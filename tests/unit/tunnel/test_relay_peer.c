@@ -340,6 +340,16 @@ START_TEST(a_raw_client_that_vanishes_is_lost)
 }
 END_TEST
 
+START_TEST(a_raw_client_that_says_nothing_can_be_sent_away)
+{
+    raw_open(_i);
+    lane_finish(lane.lane, LANE_END_PROTOCOL, "no CONNECT");
+    RIG_RUN_UNTIL(&rig, raw.n_ends == 1 && lane.n_ends == 1);
+    ck_assert_int_eq(raw.status, RPC_INVALID_ARGUMENT);
+    ck_assert_str_eq(raw.text, "no CONNECT");
+}
+END_TEST
+
 START_TEST(an_extended_r_proxy_hears_something_at_once)
 {
     raw_open(true); /* so that a balancer which holds headers back lets them pass */
@@ -966,6 +976,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, controls_that_mean_nothing_are_ignored, 0, 2);
     tcase_add_loop_test(t, terminate_is_a_half_close, 0, 2);
     tcase_add_loop_test(t, a_raw_client_that_vanishes_is_lost, 0, 2);
+    tcase_add_loop_test(t, a_raw_client_that_says_nothing_can_be_sent_away, 0, 2);
     tcase_add_test(t, an_extended_r_proxy_hears_something_at_once);
     tcase_add_test(t, a_batch_is_as_good_as_its_packets);
     tcase_add_loop_test(t, a_packet_in_the_middle_of_a_batch_may_wait, 0, 2);
