@@ -342,3 +342,64 @@ def r05_topics_of_65000_slashes(t):
     got = c.next()
     assert got == 'closed' or got.kind in ('PUBACK', 'DISCONNECT'), got
     t.connected('bystander').fence()
+
+
+@chain_test(V5, release=True)
+def r06_a_client_with_a_hundred_thousand_filters(t):
+    """100 SUBSCRIBEs of 1,000 filters each, then it leaves, three times: with --max-subscriptions 500 the broker sees 500, each of the
+    others hears 0x97, and neither proxy keeps anything."""
+    broker = t.mosquitto()
+    s_proxy = t.s_proxy([broker.url])
+    r_proxy = t.r_proxy(s_proxy.target, '--max-subscriptions', '500')
+    bystander = t.connected('bystander')
+    grown = []
+    for turn in range(3):
+        c = t.connected(f'c{turn}')
+        c.is_quiet = True
+        for i in range(100):
+            c.send(wire.subscribe(V5, i + 1, [(t.topic(f'{turn}/{i}/{j}'), 0) for j in range(1000)]))
+            codes = c.expect('SUBACK', packet_id=i + 1).codes
+            assert codes == ([0] * 500 + [0x97] * 500 if i == 0 else [0x97] * 1000), (turn, i)
+        bystander.fence()
+        c.disconnect()
+        grown.append(r_proxy.resident_bytes() + s_proxy.resident_bytes())
+    assert grown[2] < grown[0] + (2 << 20), grown
+    assert r_proxy.metric('rproxy_subscriptions_over_limit_total') == 3 * 99500
+    log = [line for line in r_proxy.log().split('\n') if 'refused because of max-subscriptions' in line]
+    assert len(log) == 5, len(log)
+
+
+@chain_test(V311, V5, release=True)
+def r11_one_identifier_for_hundreds_of_messages(t):
+    """QoS 2, 60 kB each, never released (mosquitto would close at the third): neither proxy grows with them."""
+    broker = t.scripted()
+    _, s_proxy, r_proxy = t.chain(broker)
+    c = t.client('c')
+    c.send(wire.connect(t.version, c.client_id))
+    upstream = t.serve(broker)
+    c.expect('CONNACK')
+    c.is_quiet = upstream.is_quiet = True
+    for i in range(300):
+        if i == 20:
+            before = r_proxy.resident_bytes() + s_proxy.resident_bytes()
+        c.send(wire.publish(t.version, t.topic(), b'x' * 60000, 2, 1, dup=i > 0))
+        upstream.expect('PUBLISH', packet_id=1)
+        upstream.send(wire.ack(t.version, 'PUBREC', 1))
+        c.expect('PUBREC', packet_id=1)
+    grown = r_proxy.resident_bytes() + s_proxy.resident_bytes() - before
+    assert grown < 4 << 20, grown
+
+
+@chain_test(V5, release=True)
+def r21_long_topics_behind_aliases(t):
+    """50 connections set ten aliases of 60 kB each: they are the broker's to keep, not the proxies'."""
+    _, s_proxy, r_proxy = t.chain(t.mosquitto())
+    before = r_proxy.resident_bytes() + s_proxy.resident_bytes()
+    for i in range(50):
+        c = t.connected(f'c{i}')
+        c.is_quiet = True
+        for alias in range(1, 11):
+            c.send(wire.publish(V5, f'{alias}' + 'x' * 60000, b'', 0, properties=[('topic_alias', alias)]))
+        c.fence()
+    grown = r_proxy.resident_bytes() + s_proxy.resident_bytes() - before
+    assert grown < 12 << 20, grown      # 30 MB if one of them kept them

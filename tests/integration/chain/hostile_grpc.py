@@ -1,8 +1,9 @@
 """Hostile bytes at the gRPC port (HOSTILE G01..G20): what s-proxy and libgrpc 1.51 make of them.
 
 In clear text s-proxy must live, hold a bounded amount for most of them, and serve again; that others are served at once
-meanwhile is not in its hands (README, "Limits"): libgrpc works off tens of thousands of streams, or a header without end,
-before anything else. With certificates required none of it reaches HTTP/2, and others notice nothing.
+meanwhile is not in its hands (README, "What strangers can do to the gRPC port"): libgrpc works off tens of thousands of
+streams, or a header without end, before anything else. With certificates required none of it reaches HTTP/2, and others notice
+nothing.
 """
 
 import os
@@ -202,8 +203,8 @@ def whoever_says_nothing_is_closed(t):
 
 @chain_test(V311, V5)
 def with_certificates_required_strangers_do_not_reach_http2(t):
-    """The configuration for the Internet: a client without certificate, and bytes that are no TLS, get nowhere, and others are served as
-    if nothing had happened."""
+    """The configuration for the Internet: a client without certificate, and bytes that are no TLS, get nowhere, and others are served
+    as if nothing had happened."""
     certs = Certs(os.path.join(t.folder, 'certs'))
     s_proxy = t.s_proxy([t.mosquitto().url], '--trunk-tls-cert', certs['server.pem'], '--trunk-tls-key', certs['server-key.pem'],
                         '--trunk-tls-client-ca', certs['ca.pem'])

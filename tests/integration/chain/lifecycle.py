@@ -189,9 +189,10 @@ def a_full_descriptor_table_pauses_accepting(t):
 
 @chain_test(relay=True)
 def a_full_descriptor_table_of_s_proxy_harms_no_session(t):
-    """EMFILE there: new clients are told, those who are connected go on, and later ones are served again."""
+    """EMFILE there, since --max-sessions leaves it no room: new clients are told, those who are connected go on, and later ones are
+    served again."""
     broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url], limits={resource.RLIMIT_NOFILE: (100, 100)})
+    s_proxy = t.s_proxy([broker.url], '--max-sessions', '1000', limits={resource.RLIMIT_NOFILE: (100, 100)})
     t.r_proxy(s_proxy.target)
     inside = [t.connected('first')]
     while True:
