@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -51,10 +52,26 @@ static int lmdb_dir_lock(struct lmdb_dir *d)
     return 0;
 }
 
+/* A new directory is one only when the one above it is with the disk. */
+static int lmdb_dir_make_new(const char *path)
+{
+    char above[PATH_MAX];
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ? 0 : err_errno(-errno, "make %s", path);
+    if ((size_t)snprintf(above, sizeof above, "%s/..", path) >= sizeof above)
+        return err_set(-ENAMETOOLONG, "make %s: its name is too long", path);
+    int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 || fsync(fd) < 0 ? err_errno(-errno, "make %s", path) : 0;
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
 static int lmdb_dir_make(struct lmdb_dir *d)
 {
-    if (mkdir(d->path, 0700) < 0 && errno != EEXIST)
-        return err_errno(-errno, "make %s", d->path);
+    int r = lmdb_dir_make_new(d->path);
+    if (r < 0)
+        return r;
     d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->fd < 0)
         return err_errno(-errno, "%s", d->path);

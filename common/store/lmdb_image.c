@@ -49,8 +49,12 @@ enum {
     LMDB_LEAF = 2,
     LMDB_OVERFLOW = 4,
     LMDB_META = 8,
-    LMDB_BIG_DATA = 1, /* of a node: the value is on pages of its own */
+    LMDB_BIG_DATA = 1,     /* of a node: the value is on pages of its own */
+    LMDB_INTEGER_KEYS = 8, /* of a tree */
+    /* limits */
+    LMDB_UNWRITTEN_MAX = 1 << 17, /* pages: what a transaction holds in memory */
 };
+#define LMDB_TXN_MAX (UINT64_MAX / 2)
 
 /* A walk over the trees of a state. */
 struct lmdb_walk {
@@ -186,6 +190,12 @@ int lmdb_image_open(int fd, struct lmdb_image *ret_image)
     }
     *ret_image = image;
     return 0;
+}
+
+/* After a state has been put back (lmdb_synced.h) both are the same. */
+bool lmdb_image_has_both_states(const struct lmdb_image *image)
+{
+    return image->has_state[0] && image->has_state[1] && image->states[0].txn - image->states[1].txn <= 1;
 }
 
 /* --- Faults. */
@@ -415,8 +425,8 @@ static void lmdb_check_order(struct lmdb_walk *w, uint64_t n, struct store_bytes
 static void lmdb_check_free_list(struct lmdb_walk *w, uint64_t n, struct store_bytes value)
 {
     const uint8_t *ids = value.bytes;
-    uint64_t count = value.len >= 8 ? lmdb_u64(ids) : UINT64_MAX;
-    if (value.len % 8 != 0 || count > value.len / 8 - 1) {
+    uint64_t count = value.len >= 8 ? lmdb_u64(ids) : 0;
+    if (value.len < 8 || value.len % 8 != 0 || count > value.len / 8 - 1) {
         lmdb_fault(w, &w->faults->others, "page %" PRIu64 ": a list of free pages has a wrong length", n);
         return;
     }
@@ -526,13 +536,26 @@ static int lmdb_visit_tree(struct lmdb_walk *w, const struct lmdb_tree *tree, bo
     w->is_free_tree = is_free_tree;
     w->has_last_key = false;
     w->n_entries = 0;
-    if (!is_free_tree && tree->flags != 0)
-        lmdb_fault(w, &w->faults->others, "its tree is of a kind (%#x) that no store has", tree->flags);
+    if (tree->flags != (is_free_tree ? LMDB_INTEGER_KEYS : 0))
+        lmdb_fault(w, &w->faults->others, "a tree is of a kind (%#x) that no store has", tree->flags);
+    if (tree->root == UINT64_MAX && tree->depth != 0)
+        lmdb_fault(w, &w->faults->others, "a tree is empty and %u pages deep", tree->depth);
     int r = tree->root == UINT64_MAX ? 0 : lmdb_visit_page(w, tree->root, 0, tree);
     if (r >= 0 && w->n_entries != tree->n_entries && !lmdb_faults_any(w->faults))
         lmdb_fault(w, &w->faults->others, "%" PRIu64 " entries are there, %" PRIu64 " should be", w->n_entries,
                    tree->n_entries);
     return r;
+}
+
+/* Numbers that LMDB counts on with. The last page may lie beyond the file: one that was taken and never written. */
+static void lmdb_check_numbers(struct lmdb_walk *w)
+{
+    const struct lmdb_state *s = w->state;
+    if (s->txn > LMDB_TXN_MAX)
+        lmdb_fault(w, &w->faults->others, "transaction %" PRIu64 " cannot have been", s->txn);
+    if (s->last_page < 1 || s->last_page > w->image->file_pages + LMDB_UNWRITTEN_MAX)
+        lmdb_fault(w, &w->faults->others, "its last page is said to be %" PRIu64 ", the file has %" PRIu64,
+                   s->last_page, w->image->file_pages);
 }
 
 static void lmdb_walk_deinit(struct lmdb_walk *w)
@@ -551,6 +574,7 @@ int lmdb_image_walk(const struct lmdb_image *image, const struct lmdb_state *sta
     w.seen = calloc(1, image->file_pages / 8 + 1);
     if (!w.seen)
         return err_set(-ENOMEM, "data.mdb: out of memory");
+    lmdb_check_numbers(&w);
     int r = lmdb_visit_tree(&w, &state->entries, false);
     if (r >= 0)
         r = lmdb_visit_tree(&w, &state->free_pages, true);

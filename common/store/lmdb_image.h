@@ -46,6 +46,9 @@ struct lmdb_faults {
  * which is good. */
 int lmdb_image_open(int fd, struct lmdb_image *ret_image);
 
+/* Both states are there, and they are of transactions that followed each other. LMDB opens nothing else. */
+bool lmdb_image_has_both_states(const struct lmdb_image *image);
+
 /* All entries of a state in order, as far as they can be read; KEY and VALUE last during the call. FN: 0, or negative
  * to stop with that. With FN NULL values on pages of their own are not read, only their place is checked. 0 whatever
  * the faults; negative errno only if memory is short or of FN. */

@@ -48,8 +48,8 @@ int lmdb_repair_check(int data_fd, bool with_values)
         return 1;
     if (r < 0 || image.file_pages == 0)
         return r;
-    if (!image.has_state[0] || !image.has_state[1]) {
-        err_set(-EILSEQ, "data.mdb: one of its first two pages is not one of LMDB's");
+    if (!lmdb_image_has_both_states(&image)) {
+        err_set(-EILSEQ, "data.mdb: one of its first two pages is not as LMDB leaves it");
         return 1;
     }
     r = lmdb_image_walk(&image, &image.states[0], with_values ? repair_check_value : NULL, &check, &faults);

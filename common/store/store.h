@@ -91,8 +91,8 @@ struct store_upgrade {
 struct store_options {
     const char *url; /* "memory", "lmdb:DIR" */
     enum store_durability durability;
-    uint64_t max_bytes;                   /* on disk; then STORE_FULL. 0 = as long as the disk has space */
-    uint32_t format;                      /* of the caller's records, from 1. A store of a later one is refused */
+    uint64_t max_bytes; /* on disk, 4 MiB at least; then STORE_FULL. 0 = as long as the disk has space */
+    uint32_t format;    /* of the caller's records, from 1. A store of a later one is refused */
     const struct store_upgrade *upgrades; /* in rising order of FROM, without a gap up to FORMAT; NULL: none */
     size_t n_upgrades;
     /* A store that is torn or corrupt: false = refused, with what and where. True = what is readable goes into a new
@@ -103,7 +103,8 @@ struct store_options {
 /* What opening has found and done. */
 struct store_report {
     bool is_new;
-    bool is_rolled_back;    /* power was lost under STORE_ASYNC or STORE_NONE: it is as it was at the last sync */
+    bool is_rolled_back; /* power was lost under STORE_ASYNC or STORE_NONE: it is as it was at the last sync. Repaired:
+                          * as it was before the last transaction, of which more was damaged */
     uint32_t upgraded_from; /* 0 = it was of this format */
     bool is_repaired;       /* the rest is of the repair */
     uint64_t kept_entries;
@@ -132,8 +133,8 @@ int store_load(struct store *s, const struct store_range *range, store_load_fn *
 int store_attach(struct store *s, struct loop *loop, struct store_client **ret_client);
 /* Waits for what is not done yet and runs its callbacks (which may commit more). NULL is fine. Returns NULL. */
 struct store_client *store_detach(struct store_client *c);
-/* Bytes of values and keys that are not written yet, cancelled ones too: who feeds the store must be paused when this
- * grows beyond his measure. */
+/* Bytes that are held for what is not written yet (of cancelled puts the key and the head): who feeds the store must be
+ * paused when this grows beyond his measure. */
 size_t store_waiting_bytes(const struct store_client *c);
 
 /* --- Writing. */

@@ -571,6 +571,8 @@ static int lmdb_open_env(struct lmdb_store *s, uint64_t max_bytes)
     int dead, lazy = s->durability == STORE_SYNC ? 0 : MDB_NOSYNC;
     int r = mdb_env_create(&s->env);
     if (r == 0)
+        r = mdb_env_set_mapsize(s->env, 2 * LMDB_SPACE_RESERVE); /* or what is in use; not what the file says */
+    if (r == 0)
         r = mdb_env_open(s->env, s->dir.path, MDB_NOTLS | lazy, 0600);
     if (r == 0)
         r = mdb_reader_check(s->env, &dead); /* left by a process that was killed while a reader looked on */

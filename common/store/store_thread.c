@@ -2,7 +2,6 @@
  * the durability asks for no more. */
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "clock.h"
 #include "err.h"
 #include "store_internal.h"
+#include "thread.h"
 
 /* --- Waiting for work. */
 
@@ -229,18 +229,9 @@ static void *store_thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the main thread: this one inherits a full mask. */
 int store_thread_start(struct store *s)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(&s->thread, NULL, store_thread_main, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r != 0)
-        return err_errno(-r, "start the store's thread");
-    pthread_setname_np(s->thread, "store");
-    return 0;
+    return thread_start("store", store_thread_main, s, &s->thread);
 }
 
 void store_thread_stop(struct store *s)
