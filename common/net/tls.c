@@ -354,7 +354,7 @@ static int tls_load(struct tls *t, const struct tls_options *options)
     pthread_mutex_unlock(&t->lock);
     SSL_CTX_free(old);
     tls_drop_sessions(sessions);
-    tls_ocsp_begin(t->ocsp, options->ocsp);
+    tls_ocsp_begin(t->ocsp, options);
     free(t->warning);
     free(t->summary);
     t->warning = warning;

@@ -8,8 +8,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct tls;
+
+enum { TLS_OCSP_TIMEOUT_MS = 5000 };
 
 enum tls_client_auth { /* server: whether a client has to show a certificate */
                        TLS_CLIENT_AUTH_NONE,
@@ -42,6 +45,7 @@ struct tls_options {
     enum tls_client_auth client_auth;
     enum tls_min_version min_version;
     enum tls_ocsp_mode ocsp;
+    uint32_t ocsp_timeout_ms; /* for an answer about a peer; 0: TLS_OCSP_TIMEOUT_MS */
 };
 
 /* 0, or negative errno with err_text() naming file, certificate and reason. One reference. OPTIONS are copied. */

@@ -13,7 +13,6 @@
 #include "tls_ocsp.h"
 
 enum {
-    TLS_CHECK_MS = 5000,     /* for an answer, waiting for a turn included */
     TLS_CHECKS_AT_ONCE = 64, /* of a loop: descriptors, and what a responder is asked */
     TLS_CHECK_NAME_MAX = 300,
 };
@@ -24,8 +23,8 @@ struct tls_check {
     struct tls *tls;
     struct loop_timer timer; /* while it waits for its turn */
     struct ocsp_ask *ask;    /* NULL: not under way */
-    uint64_t deadline_ms;
-    X509 *cert, *issuer; /* a reference each */
+    uint64_t deadline_ms;    /* of the answer, waiting for the turn included */
+    X509 *cert, *issuer;     /* a reference each */
     tls_check_fn *fn;
     void *arg;
     enum tls_check_result result;
@@ -165,7 +164,7 @@ static enum tls_check_result tls_check_begin(struct tls_check *c)
     const enum tls_check_result result = tls_check_look_up(c);
     if (result == TLS_CHECK_WAITS) {
         list_add_tail(&net->checks, &c->link);
-        loop_timer_start(&c->timer, TLS_CHECK_MS);
+        loop_timer_start(&c->timer, tls_ocsp_get_timeout_ms(tls_get_ocsp(c->tls)));
     }
     return result;
 }
@@ -186,7 +185,7 @@ static struct tls_check *tls_check_new(struct tls *t, X509 *cert, X509 *issuer, 
     c->tls = t;
     c->fn = fn;
     c->arg = arg;
-    c->deadline_ms = loop_now_ms(c->net->loop) + TLS_CHECK_MS;
+    c->deadline_ms = loop_now_ms(c->net->loop) + tls_ocsp_get_timeout_ms(tls_get_ocsp(t));
     list_init(&c->link);
     loop_timer_init(&c->timer, c->net->loop, tls_check_on_timer);
     return c;

@@ -36,11 +36,12 @@ bool tls_get_own_pair(struct tls *t, X509 **ret_cert, X509 **ret_issuer);
 struct tls_ocsp *tls_ocsp_new(void);
 struct tls_ocsp *tls_ocsp_free(struct tls_ocsp *o);
 /* New files are in use: all that is known is forgotten, but for what is stapled. */
-void tls_ocsp_begin(struct tls_ocsp *o, enum tls_ocsp_mode mode);
+void tls_ocsp_begin(struct tls_ocsp *o, const struct tls_options *options);
 /* What CTX asks during handshakes. */
 void tls_ocsp_prepare(SSL_CTX *ctx, const struct tls_options *options);
 
 enum tls_ocsp_mode tls_ocsp_get_mode(struct tls_ocsp *o);
+uint32_t tls_ocsp_get_timeout_ms(struct tls_ocsp *o);
 struct tls_ocsp_metrics *tls_ocsp_get_metrics(struct tls_ocsp *o);
 void tls_ocsp_count(metric *m);
 void tls_ocsp_say(const struct tls_ocsp *o, bool is_good, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -29,6 +29,7 @@ struct tls_ocsp {
     void *arg;
     pthread_mutex_t lock; /* of all below */
     enum tls_ocsp_mode mode;
+    uint32_t timeout_ms;
     struct ocsp_cache known; /* by certificate; STATUS_NONE by URL: a responder that has not answered */
     X509 *staple_cert;       /* whom the staple is about, one reference; NULL: there is none */
     unsigned char *staple;
@@ -77,12 +78,13 @@ struct tls_ocsp *tls_ocsp_free(struct tls_ocsp *o)
     return NULL;
 }
 
-void tls_ocsp_begin(struct tls_ocsp *o, enum tls_ocsp_mode mode)
+void tls_ocsp_begin(struct tls_ocsp *o, const struct tls_options *options)
 {
     pthread_mutex_lock(&o->lock);
-    o->mode = mode;
+    o->mode = options->ocsp;
+    o->timeout_ms = options->ocsp_timeout_ms > 0 ? options->ocsp_timeout_ms : TLS_OCSP_TIMEOUT_MS;
     ocsp_cache_clear(&o->known);
-    if (mode == TLS_OCSP_OFF)
+    if (o->mode == TLS_OCSP_OFF)
         tls_ocsp_drop_staple(o);
     pthread_mutex_unlock(&o->lock);
 }
@@ -93,6 +95,14 @@ enum tls_ocsp_mode tls_ocsp_get_mode(struct tls_ocsp *o)
     enum tls_ocsp_mode mode = o->mode;
     pthread_mutex_unlock(&o->lock);
     return mode;
+}
+
+uint32_t tls_ocsp_get_timeout_ms(struct tls_ocsp *o)
+{
+    pthread_mutex_lock(&o->lock);
+    uint32_t timeout_ms = o->timeout_ms;
+    pthread_mutex_unlock(&o->lock);
+    return timeout_ms;
 }
 
 /* --- Telling */

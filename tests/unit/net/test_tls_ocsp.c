@@ -349,9 +349,28 @@ START_TEST(a_connection_that_waits_can_go_to_another_loop)
 }
 END_TEST
 
+START_TEST(an_answer_that_is_late_is_none)
+{
+    struct tls_options o = tls_rig_mutual_options();
+    o.ocsp = _i == 0 ? TLS_OCSP_SOFT : TLS_OCSP_HARD;
+    o.ocsp_timeout_ms = 100;
+    responder.mood = OCSP_SUPPORT_WAITS;
+    tls_rig_listen(&o);
+    tls_ocsp_tell(rig.server_tls, &metrics, on_told, &responder);
+    open_client_with("pump.pem");
+    if (o.ocsp == TLS_OCSP_SOFT)
+        tls_rig_connect();
+    else
+        connect_in_vain();
+    const char *text = o.ocsp == TLS_OCSP_SOFT ? bad_text : rig.server.text;
+    ck_assert_msg(strstr(text, ": no OCSP answer: 127.0.0.1:") && strstr(text, " in time"), "%s", text);
+    ck_assert_int_eq(metrics.ocsp_unanswered, 1);
+}
+END_TEST
+
 /* --- Many at once */
 
-enum { CROWD = 100, AT_ONCE = 64 };
+enum { CROWD = 80, AT_ONCE = 64, PATIENCE_MS = 60000 };
 
 static struct tls_rig_end crowd_servers[CROWD], crowd_clients[CROWD];
 static struct dial *crowd_dials[CROWD];
@@ -377,22 +396,29 @@ static void crowd_on_failed(struct dial *d, const char *text, void *arg)
 static const struct listener_cbs crowd_listener_cbs = {.on_accept = crowd_on_accept};
 static const struct dial_cbs crowd_dial_cbs = {.on_connected = crowd_on_connected, .on_failed = crowd_on_failed};
 
-/* All with the same certificate, until as many questions wait as may. */
-static void crowd_come(void)
+static void crowd_dial(int from, int to)
+{
+    struct url url;
+    tls_rig_get_url(&url);
+    const struct dial_params params = {.url = &url, .tls = rig.client_tls, .timeout_ms = PATIENCE_MS};
+    for (int i = from; i < to; i++)
+        ck_assert_int_eq(dial_start(rig.loop, &params, &crowd_dial_cbs, &crowd_dials[i], &crowd_dials[i]), 0);
+}
+
+/* N of them, all with the same certificate, until as many questions wait as may. */
+static struct tls_options crowd_come(int n)
 {
     struct tls_options o = tls_rig_mutual_options();
-    struct url url;
     o.ocsp = TLS_OCSP_HARD;
+    o.ocsp_timeout_ms = PATIENCE_MS;
     n_accepted = 0;
     responder.mood = OCSP_SUPPORT_WAITS;
     tls_rig_listen_for(&o, &crowd_listener_cbs);
     tls_ocsp_tell(rig.server_tls, &metrics, on_told, &responder);
     open_client_with("pump.pem");
-    tls_rig_get_url(&url);
-    const struct dial_params params = {.url = &url, .tls = rig.client_tls, .timeout_ms = 20000};
-    for (int i = 0; i < CROWD; i++)
-        ck_assert_int_eq(dial_start(rig.loop, &params, &crowd_dial_cbs, &crowd_dials[i], &crowd_dials[i]), 0);
+    crowd_dial(0, n);
     wait_for_question(AT_ONCE);
+    return o;
 }
 
 static void crowd_go(int from, int to)
@@ -429,7 +455,7 @@ static bool crowd_has_come(void *arg)
 START_TEST(so_many_questions_at_a_time_and_the_others_profit)
 {
     const int all = CROWD;
-    crowd_come();
+    crowd_come(CROWD);
     loop_support_until(rig.loop, crowd_has_come, NULL);
     loop_support_turns(rig.loop, 20);
     ck_assert_uint_eq(responder.n_questions, AT_ONCE);
@@ -444,7 +470,7 @@ END_TEST
 START_TEST(those_who_leave_make_room)
 {
     const int rest = CROWD - AT_ONCE - 6;
-    crowd_come();
+    crowd_come(CROWD);
     loop_support_until(rig.loop, crowd_has_come, NULL);
     crowd_go(CROWD - 6, CROWD); /* waited for their turn */
     crowd_go(0, AT_ONCE);       /* had asked, most of them */
@@ -454,9 +480,36 @@ START_TEST(those_who_leave_make_room)
 }
 END_TEST
 
+static bool crowd_is_refused(void *arg)
+{
+    for (int i = AT_ONCE; i < CROWD; i++)
+        if (!crowd_servers[i].text[0])
+            return false;
+    return true;
+}
+
+START_TEST(whose_turn_does_not_come_in_time_has_no_answer)
+{
+    const int first = AT_ONCE;
+    struct tls_options o = crowd_come(AT_ONCE);
+    o.ocsp_timeout_ms = 50; /* for those who come now */
+    ck_assert_int_eq(tls_reload(rig.server_tls, &o), 0);
+    crowd_dial(AT_ONCE, CROWD);
+    loop_support_until(rig.loop, crowd_is_refused, NULL);
+    for (int i = AT_ONCE; i < CROWD; i++)
+        ck_assert_msg(strstr(crowd_servers[i].text, "refused: no OCSP answer: too many are waited for") != NULL, "%s",
+                      crowd_servers[i].text);
+    ocsp_support_set_mood(&responder, OCSP_SUPPORT_ANSWERS);
+    loop_support_until(rig.loop, crowd_is, (void *)&first);
+    ck_assert_int_eq(metrics.ocsp_questions, AT_ONCE);
+    ck_assert_int_eq(metrics.ocsp_refused, CROWD - AT_ONCE);
+    crowd_go(0, CROWD);
+}
+END_TEST
+
 START_TEST(all_may_leave_while_they_wait)
 {
-    crowd_come();
+    crowd_come(CROWD);
     crowd_go(0, CROWD);
 }
 END_TEST
@@ -579,15 +632,25 @@ START_TEST(a_dial_does_not_wait_longer_than_it_may)
     responder.mood = OCSP_SUPPORT_WAITS;
     listen_as_broker();
     open_checking_client(TLS_OCSP_HARD);
-    tls_rig_dial(_i == 0 ? 200 : 20000);
-    wait_for_question(1);
-    if (_i == 0) {
+    for (uint32_t timeout_ms = 100; responder.n_questions == 0; timeout_ms *= 2) { /* long enough for all before it */
+        tls_rig_dial(timeout_ms);
         loop_support_until(rig.loop, tls_rig_is_dial_over, NULL);
-        ck_assert_msg(strstr(rig.client.text, "the handshake was not done in time") != NULL, "%s", rig.client.text);
-    } else {
-        ck_assert_int_lt(loop_support_count_turns(rig.loop, 50), 10);
-        rig.dial = dial_cancel(rig.dial);
     }
+    ck_assert_msg(strstr(rig.client.text, "the handshake was not done in time") != NULL, "%s", rig.client.text);
+    ocsp_support_set_mood(&responder, OCSP_SUPPORT_ANSWERS);
+    loop_support_turns(rig.loop, 5);
+}
+END_TEST
+
+START_TEST(a_dial_that_waits_costs_nothing_and_can_be_given_up)
+{
+    responder.mood = OCSP_SUPPORT_WAITS;
+    listen_as_broker();
+    open_checking_client(TLS_OCSP_HARD);
+    tls_rig_dial(20000);
+    wait_for_question(1);
+    ck_assert_int_lt(loop_support_count_turns(rig.loop, 50), 10);
+    rig.dial = dial_cancel(rig.dial);
     ocsp_support_set_mood(&responder, OCSP_SUPPORT_ANSWERS);
     loop_support_turns(rig.loop, 5);
 }
@@ -603,7 +666,7 @@ START_TEST(a_client_resumes_only_while_a_good_answer_is_known)
     tls_rig_talk();
     ck_assert(conn_tls_facts(rig.client.conn)->is_resumed);
     ck_assert_uint_eq(responder.n_questions, 1);
-    tls_ocsp_begin(tls_get_ocsp(rig.client_tls), TLS_OCSP_HARD); /* forgets */
+    tls_ocsp_begin(tls_get_ocsp(rig.client_tls), &(struct tls_options){.ocsp = TLS_OCSP_HARD}); /* forgets */
     tls_rig_connect();
     ck_assert(!conn_tls_facts(rig.client.conn)->is_resumed);
     ck_assert_uint_eq(responder.n_questions, 2);
@@ -717,11 +780,14 @@ static Suite *tls_ocsp_suite(void)
     tcase_add_loop_test(tc, a_connection_may_be_closed_while_it_waits, 0, 2);
     tcase_add_test(tc, a_client_that_is_lost_meanwhile_is_noticed);
     tcase_add_test(tc, a_connection_that_waits_can_go_to_another_loop);
+    tcase_add_loop_test(tc, an_answer_that_is_late_is_none, 0, 2);
     tcase_add_test(tc, so_many_questions_at_a_time_and_the_others_profit);
     tcase_add_test(tc, those_who_leave_make_room);
+    tcase_add_test(tc, whose_turn_does_not_come_in_time_has_no_answer);
     tcase_add_test(tc, all_may_leave_while_they_wait);
     tcase_add_loop_test(tc, a_server_is_believed_or_not_as_its_staple_or_the_responder_says, 0, TEST_COUNT(staples));
-    tcase_add_loop_test(tc, a_dial_does_not_wait_longer_than_it_may, 0, 2);
+    tcase_add_test(tc, a_dial_does_not_wait_longer_than_it_may);
+    tcase_add_test(tc, a_dial_that_waits_costs_nothing_and_can_be_given_up);
     tcase_add_test(tc, a_client_resumes_only_while_a_good_answer_is_known);
     tcase_add_test(tc, an_answer_about_the_own_certificate_is_fetched_and_stapled);
     tcase_add_test(tc, a_new_certificate_is_not_stapled_with_an_old_answer);
