@@ -316,7 +316,7 @@ int conn_attach(struct loop *loop, struct conn_parcel *parcel, const struct conn
     conn_parcel_drop_bytes(parcel);
     c->layer = parcel->layer;
     c->is_input_left = c->layer && c->layer->is_open;
-    conn_layer_drive(c->layer, conn_on_wake, c);
+    conn_layer_drive(c->layer, loop, conn_on_wake, c);
     parcel->layer = NULL;
     parcel->fd = -1;
     parcel->peer.facts = NULL;
@@ -351,7 +351,7 @@ static void conn_take_off(struct conn *c)
 
 void conn_destroy(struct conn *c)
 {
-    conn_layer_drive(c->layer, NULL, NULL);
+    conn_layer_drive(c->layer, NULL, NULL, NULL);
     conn_take_off(c);
     bufq_clear(&c->out);
     close(c->fd);
@@ -361,7 +361,7 @@ void conn_detach(struct conn *c, struct conn_parcel *ret_parcel)
 {
     assert(!c->offer && !c->is_closed);
     const bool has_unsent = bufq_len(&c->out) > 0;
-    conn_layer_drive(c->layer, NULL, NULL);
+    conn_layer_drive(c->layer, NULL, NULL, NULL);
     *ret_parcel = (struct conn_parcel){
         .fd = c->fd,
         .peer = c->peer,

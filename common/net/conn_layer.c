@@ -28,12 +28,12 @@ struct conn_layer *conn_layer_free(struct conn_layer *l)
     return NULL;
 }
 
-void conn_layer_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg)
+void conn_layer_drive(struct conn_layer *l, struct loop *loop, conn_layer_wake_fn *wake, void *arg)
 {
     for (; l; l = l->below) {
         l->is_waiting = false;
         if (l->ops->drive)
-            l->ops->drive(l, wake, arg);
+            l->ops->drive(l, loop, wake, arg);
     }
 }
 

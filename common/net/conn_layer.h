@@ -23,6 +23,7 @@
 
 struct conn_layer;
 struct conn_peer;
+struct loop;
 
 /* A handshake that waited for something else than the peer can go on: conn_layer_open(). Never from inside a call. */
 typedef void conn_layer_wake_fn(void *arg);
@@ -31,9 +32,9 @@ struct conn_layer_ops {
     /* Goes on with the handshake; the layer below is open. 0 once it is done; -EAGAIN: more must come; -EINPROGRESS: it
      * waits for something that is no input, `wake` tells when that is over; another negative errno: it is dead. */
     int (*open)(struct conn_layer *l);
-    /* From now on WAKE(ARG) is to be told, on this loop; WAKE NULL: nobody is, what it waits for is given up, and
+    /* From now on WAKE(ARG) is to be told, on LOOP; LOOP NULL: nobody is, what it waits for is given up, and
      * conn_layer_open() begins with it anew. NULL: this layer never waits in that way. */
-    void (*drive)(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg);
+    void (*drive)(struct conn_layer *l, struct loop *loop, conn_layer_wake_fn *wake, void *arg);
     /* Once, when all layers are open: what the handshake has told of the peer. May be NULL. */
     void (*tell)(struct conn_layer *l, struct conn_peer *peer);
     /* As many bytes as there are, up to N > 0: less than N says that nothing more comes before the socket is readable
@@ -70,9 +71,9 @@ struct conn_layer {
 void conn_layer_push(struct conn_layer **top, int fd, struct conn_layer *layer);
 /* All of them. NULL is fine. Returns NULL. */
 struct conn_layer *conn_layer_free(struct conn_layer *l);
-/* Who drives them from now on, on the loop that runs; WAKE NULL: nobody, and none of them knows of this loop any more.
- * L NULL is fine. */
-void conn_layer_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg);
+/* Who drives them from now on, on LOOP; LOOP NULL: nobody, and none of them knows of a loop any more. L NULL is fine.
+ */
+void conn_layer_drive(struct conn_layer *l, struct loop *loop, conn_layer_wake_fn *wake, void *arg);
 /* The handshakes, from the bottom up. A conn calls it first when bytes have come, so the side that speaks first is to
  * call it itself (a dial does). 0 when all are done; -EAGAIN: call again when the socket is readable; -EINPROGRESS:
  * call again when woken, and not before; another negative errno. */

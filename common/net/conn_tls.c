@@ -41,7 +41,8 @@ struct conn_tls {
     char *psk;               /* identity that the client has named; NULL: none. Until the handshake is done */
     struct conn_tls_facts *facts;
     struct tls_check *check;  /* of the peer's certificate, by OCSP; NULL: none is under way */
-    conn_layer_wake_fn *wake; /* when it is over; NULL: nobody waits */
+    struct loop *loop;        /* of who drives it; NULL: nobody does */
+    conn_layer_wake_fn *wake; /* when the check is over */
     void *wake_arg;
     int below_error; /* negative errno of the layer below */
     bool has_psk;    /* the identity is known here */
@@ -257,14 +258,15 @@ static int conn_tls_start(struct conn_tls *t)
 static void conn_tls_on_checked(void *arg)
 {
     struct conn_tls *t = arg;
-    if (t->wake)
-        t->wake(t->wake_arg); /* T may be gone from here on */
+    t->wake(t->wake_arg); /* T may be gone from here on */
 }
 
 /* The handshake is done; what is left is whether the certificate is still good. OpenSSL has no alert for that now. */
 static int conn_tls_check(struct conn_tls *t)
 {
-    switch (tls_check_peer(&t->check, t->tls, t->ssl, conn_tls_on_checked, t)) {
+    const struct tls_check_params params = {
+        .tls = t->tls, .ssl = t->ssl, .loop = t->loop, .fn = conn_tls_on_checked, .arg = t};
+    switch (tls_check_peer(&t->check, &params)) {
     case TLS_CHECK_PASSED:
         t->check = tls_check_free(t->check);
         return 0;
@@ -304,12 +306,13 @@ static int conn_tls_open(struct conn_layer *l)
     return n == 1 ? conn_tls_opened(t) : -EAGAIN;
 }
 
-static void conn_tls_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg)
+static void conn_tls_drive(struct conn_layer *l, struct loop *loop, conn_layer_wake_fn *wake, void *arg)
 {
     struct conn_tls *t = (struct conn_tls *)l;
+    t->loop = loop;
     t->wake = wake;
     t->wake_arg = arg;
-    if (!wake)
+    if (!loop)
         t->check = tls_check_free(t->check);
 }
 

@@ -140,7 +140,7 @@ static int dial_wait(struct dial *d, int fd, int events);
 static void dial_hand_over(struct dial *d, int fd)
 {
     struct conn_parcel parcel = {.fd = fd, .layer = d->layer};
-    conn_layer_drive(d->layer, NULL, NULL);
+    conn_layer_drive(d->layer, NULL, NULL, NULL);
     d->layer = NULL;
     address_fill_peer(fd, NULL, &parcel.peer);
     dial_finish_connected(d, &parcel);
@@ -207,7 +207,7 @@ static bool dial_start_handshake(struct dial *d, int fd)
     if (r == 0)
         r = dial_wait(d, fd, UV_READABLE);
     if (r == 0) {
-        conn_layer_drive(d->layer, dial_on_wake, d);
+        conn_layer_drive(d->layer, d->loop, dial_on_wake, d);
         return dial_go_on_with_handshake(d);
     }
     dial_end_handshake(d, r);

@@ -24,7 +24,7 @@ struct tls_check {
     struct loop_timer timer; /* while it waits for its turn */
     struct ocsp_ask *ask;    /* NULL: not under way */
     uint64_t deadline_ms;    /* of the answer, waiting for the turn included */
-    X509 *cert, *issuer;     /* a reference each */
+    X509 *cert, *issuer;     /* a reference each; no issuer: it is not known */
     tls_check_fn *fn;
     void *arg;
     enum tls_check_result result;
@@ -134,6 +134,8 @@ static enum tls_check_result tls_check_ask(struct tls_check *c)
     enum tls_check_result result = tls_check_look_up(c); /* who was before it may have asked the same */
     if (result != TLS_CHECK_WAITS)
         return result;
+    if (!c->issuer)
+        return tls_check_judge_open(c, "no OCSP answer: ", "its issuer is not known");
     if (ocsp_ask_start(c->net->loop, &params, tls_check_on_answer, c, &c->ask) < 0)
         return tls_check_judge_open(c, "no OCSP answer: ", err_text());
     tls_ocsp_count(&tls_ocsp_get_metrics(tls_get_ocsp(c->tls))->ocsp_questions);
@@ -171,21 +173,28 @@ static enum tls_check_result tls_check_begin(struct tls_check *c)
 
 /* --- Life */
 
-static struct tls_check *tls_check_new(struct tls *t, X509 *cert, X509 *issuer, tls_check_fn *fn, void *arg)
+/* The issuer is not known if OCSP was turned on during this handshake: then nobody has kept the chain. */
+static void tls_check_take_certs(struct tls_check *c, const SSL *ssl)
+{
+    if (!tls_ocsp_get_pair(ssl, &c->cert, &c->issuer))
+        c->cert = SSL_get0_peer_certificate(ssl);
+    X509_up_ref(c->cert);
+    if (c->issuer)
+        X509_up_ref(c->issuer);
+}
+
+static struct tls_check *tls_check_new(const struct tls_check_params *params)
 {
     struct tls_check *c = calloc(1, sizeof(*c));
-    if (!c || !(c->net = net_loop_get(loop_current()))) {
+    if (!c || !(c->net = net_loop_get(params->loop))) {
         free(c);
         return NULL;
     }
-    X509_up_ref(cert);
-    X509_up_ref(issuer);
-    c->cert = cert;
-    c->issuer = issuer;
-    c->tls = t;
-    c->fn = fn;
-    c->arg = arg;
-    c->deadline_ms = loop_now_ms(c->net->loop) + tls_ocsp_get_timeout_ms(tls_get_ocsp(t));
+    tls_check_take_certs(c, params->ssl);
+    c->tls = params->tls;
+    c->fn = params->fn;
+    c->arg = params->arg;
+    c->deadline_ms = loop_now_ms(c->net->loop) + tls_ocsp_get_timeout_ms(tls_get_ocsp(c->tls));
     list_init(&c->link);
     loop_timer_init(&c->timer, c->net->loop, tls_check_on_timer);
     return c;
@@ -211,15 +220,15 @@ static bool tls_check_is_wanted(struct tls *t, const SSL *ssl)
 }
 
 /* -ENOMEM is a refusal: the connection would not live long. */
-enum tls_check_result tls_check_peer(struct tls_check **check, struct tls *t, SSL *ssl, tls_check_fn *fn, void *arg)
+enum tls_check_result tls_check_peer(struct tls_check **check, const struct tls_check_params *params)
 {
-    X509 *cert, *issuer;
+    SSL *ssl = params->ssl;
     SSL_set_tlsext_status_ocsp_resp(ssl, NULL, 0); /* a staple has done its work, and would be kept with the SSL */
     if (*check)
         return (*check)->result;
-    if (!tls_check_is_wanted(t, ssl) || !tls_ocsp_get_pair(ssl, &cert, &issuer))
+    if (!tls_check_is_wanted(params->tls, ssl))
         return TLS_CHECK_PASSED;
-    *check = tls_check_new(t, cert, issuer, fn, arg);
+    *check = tls_check_new(params);
     if (!*check)
         return TLS_CHECK_REFUSED;
     (*check)->result = tls_check_begin(*check);

@@ -6,6 +6,7 @@
 
 #include <openssl/ssl.h>
 
+struct loop;
 struct loop_task;
 struct tls;
 struct tls_check;
@@ -18,9 +19,17 @@ enum tls_check_result {
 
 typedef void tls_check_fn(void *arg);
 
-/* Of the peer of SSL, whose handshake is done, as T wants it. *CHECK is NULL at first. WAITS: FN(ARG) runs later, never
- * from inside this call, and then it is to be called again. SSL and T live at least as long as the check. */
-enum tls_check_result tls_check_peer(struct tls_check **check, struct tls *t, SSL *ssl, tls_check_fn *fn, void *arg);
+struct tls_check_params {
+    struct tls *tls; /* whose options count */
+    SSL *ssl;        /* its handshake is done */
+    struct loop *loop;
+    tls_check_fn *fn;
+    void *arg;
+};
+
+/* Of the peer of a connection. *CHECK is NULL at first. WAITS: FN(ARG) runs later on the loop, never from inside this
+ * call, and then it is to be called again. What PARAMS point to lives at least as long as the check. */
+enum tls_check_result tls_check_peer(struct tls_check **check, const struct tls_check_params *params);
 /* "revoked since 2026-11-21 10:00:00 UTC (keyCompromise)", "no OCSP answer: ocsp.example:80: Connection refused". */
 const char *tls_check_text(const struct tls_check *c);
 /* FN does not run any more. NULL is fine. Returns NULL. */

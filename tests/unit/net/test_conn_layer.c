@@ -84,7 +84,7 @@ static int toy_open(struct conn_layer *l)
     return 0;
 }
 
-static void toy_drive(struct conn_layer *l, conn_layer_wake_fn *wake, void *arg)
+static void toy_drive(struct conn_layer *l, struct loop *on, conn_layer_wake_fn *wake, void *arg)
 {
     struct toy *t = (struct toy *)l;
     t->wake = wake;
