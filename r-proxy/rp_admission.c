@@ -62,18 +62,29 @@ static bool rp_admission_may_explain(struct rp_admission *a, const struct conn_p
     return true;
 }
 
+/* Each kind for itself: a flood of one does not hide the others. */
+static void rp_admission_log(enum connection_verdict verdict, const struct conn_parcel *parcel)
+{
+    static struct log_limit limits[] = {
+        [CONNECTION_TOO_MANY] = LOG_LIMIT(5, 10000),
+        [CONNECTION_TOO_MANY_OF_ADDRESS] = LOG_LIMIT(5, 10000),
+        [CONNECTION_TOO_FAST] = LOG_LIMIT(5, 10000),
+        [CONNECTION_NO_MEMORY] = LOG_LIMIT(5, 10000),
+    };
+    log_rate_limited(&limits[verdict], LOG_LEVEL_WARN, NULL, "connection from %s refused: %s", parcel->peer.text,
+                     rp_admission_refusals[verdict].text);
+}
+
 bool rp_admission_ask(struct rp_admission *a, const struct conn_parcel *parcel, uint64_t now_ms,
                       struct rp_ticket *ret_ticket)
 {
-    static struct log_limit limit = LOG_LIMIT(5, 10000);
     *ret_ticket = (struct rp_ticket){.refusal = NULL};
     const enum connection_verdict verdict =
         connection_limits_enter(&a->limits, &parcel->peer.address.any, now_ms, &ret_ticket->place);
     if (verdict == CONNECTION_WELCOME)
         return true;
     rp_admission_count(a, verdict);
-    log_rate_limited(&limit, LOG_LEVEL_WARN, NULL, "connection from %s refused: %s", parcel->peer.text,
-                     rp_admission_refusals[verdict].text);
+    rp_admission_log(verdict, parcel);
     if (!rp_admission_may_explain(a, parcel))
         return false;
     ret_ticket->refusal = &rp_admission_refusals[verdict];

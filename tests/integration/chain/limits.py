@@ -319,6 +319,22 @@ def topics_with_too_many_levels_are_refused(t):
     r_proxy.wait_log('client=.* PUBLISH of QoS 0 refused: .*max-topic-levels')
 
 
+@chain_test(V311, V5)
+def a_mount_point_takes_no_levels_and_no_subscriptions(t):
+    """Limits are about what the client says: with --mount-point a/b/c/ two levels are two, and codes come back in their places."""
+    broker = t.mosquitto()
+    t.r_proxy(t.s_proxy([broker.url]).target, '--mount-point', 'a/b/c/', '--max-topic-levels', '2', '--max-subscriptions', '2')
+    watcher = t.connected('watcher', address=broker.address)
+    watcher.subscribe(('#', 0))
+    c = t.connected('c')
+    deep, full = (0x8F, 0x97) if t.version == V5 else (0x80, 0x80)
+    c.subscribe(('x/y/z', 0), ('x/y', 1), ('x/+', 0), ('z', 0), codes=[deep, 1, 0, full])
+    c.send(wire.publish(t.version, 'x/y/z', b'deep'))
+    c.send(wire.publish(t.version, 'x/q', b'flat'))
+    c.receive('x/q', 'flat')
+    watcher.receive('a/b/c/x/q', 'flat')
+
+
 @chain_test(V5)
 def an_alias_of_a_topic_with_too_many_levels_is_the_end(t):
     """Dropped, the alias would mean another topic to the broker than to the client."""
