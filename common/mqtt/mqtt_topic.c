@@ -88,11 +88,6 @@ bool mqtt_topic_split_shared(struct mqtt_bytes shared, struct mqtt_bytes *ret_gr
     return true;
 }
 
-static bool is_equal(struct mqtt_bytes a, struct mqtt_bytes b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 bool mqtt_topic_is_deeper(struct mqtt_bytes topic, uint32_t max)
 {
     struct mqtt_bytes group, filter, level;
@@ -103,20 +98,48 @@ bool mqtt_topic_is_deeper(struct mqtt_bytes topic, uint32_t max)
     return levels > max;
 }
 
+uint32_t mqtt_topic_common(struct mqtt_bytes a, struct mqtt_bytes b)
+{
+    uint32_t n = a.len < b.len ? a.len : b.len, at = 0;
+    /* The first word that differs is looked at byte by byte: which byte it is depends on the machine. */
+    while (n - at >= 8 && swar_load(a.ptr + at) == swar_load(b.ptr + at))
+        at += 8;
+    while (at < n && a.ptr[at] == b.ptr[at])
+        at++;
+    return at;
+}
+
+static struct mqtt_bytes behind(struct mqtt_bytes text, uint32_t n)
+{
+    return (struct mqtt_bytes){.ptr = text.ptr + n, .len = text.len - n};
+}
+
+static uint32_t level_len(struct mqtt_bytes text)
+{
+    uint32_t len = 0;
+    while (len < text.len && text.ptr[len] != '/')
+        len++;
+    return len;
+}
+
+/* What is equal is passed in one go. It cannot reach over a wildcard, since topic names have none, so where it ends the
+ * filter has a wildcard, or they differ. */
 bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic)
 {
     bool starts_wild = filter.len > 0 && (filter.ptr[0] == '+' || filter.ptr[0] == '#');
     if (starts_wild && topic.len > 0 && topic.ptr[0] == '$')
         return false; /* MQTT-4.7.2-1 */
-    struct mqtt_levels filter_left = mqtt_topic_levels(filter), topic_left = mqtt_topic_levels(topic);
-    struct mqtt_bytes wanted, level;
-    while (mqtt_topic_next_level(&filter_left, &wanted)) {
-        if (mqtt_topic_level_is(wanted, '#'))
-            return true; /* "a/#" matches "a" as well (section 4.7.1.2) */
-        if (!mqtt_topic_next_level(&topic_left, &level))
-            return false;
-        if (!mqtt_topic_level_is(wanted, '+') && !is_equal(wanted, level))
-            return false;
+    for (;;) {
+        uint32_t common = mqtt_topic_common(filter, topic);
+        filter = behind(filter, common);
+        topic = behind(topic, common);
+        if (filter.len == 0)
+            return topic.len == 0;
+        if (filter.ptr[0] == '#')
+            return true;
+        if (filter.ptr[0] != '+')
+            return topic.len == 0 && filter.len == 2 && filter.ptr[1] == '#'; /* "a/#" matches "a" (4.7.1.2) */
+        filter = behind(filter, 1);
+        topic = behind(topic, level_len(topic));
     }
-    return topic_left.is_end;
 }

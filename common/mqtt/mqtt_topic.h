@@ -35,6 +35,9 @@ bool mqtt_topic_is_deeper(struct mqtt_bytes topic, uint32_t max);
  * with "$" (MQTT-4.7.2-1). */
 bool mqtt_topic_matches(struct mqtt_bytes filter, struct mqtt_bytes topic);
 
+/* How many bytes A and B have in common at their front. */
+uint32_t mqtt_topic_common(struct mqtt_bytes a, struct mqtt_bytes b);
+
 /* A name or filter level by level: what is left of it. "a/" has two levels, the second of them empty, so the end of the
  * bytes is not yet the end. */
 struct mqtt_levels {

@@ -147,6 +147,23 @@ START_TEST(filters_match_as_the_standard_says)
 }
 END_TEST
 
+/* By words and by bytes: every length, every place of the difference. */
+START_TEST(common_bytes_end_where_the_first_differs)
+{
+    uint8_t a[20], b[20];
+    for (uint32_t a_len = 0; a_len <= sizeof(a); a_len++) {
+        for (uint32_t at = 0; at < sizeof(b); at++) {
+            memset(a, 'x', sizeof(a));
+            memset(b, 'x', sizeof(b));
+            b[at] = 'y';
+            struct mqtt_bytes x = {.ptr = a, .len = a_len}, y = {.ptr = b, .len = sizeof(b)};
+            ck_assert_uint_eq(mqtt_topic_common(x, y), a_len < at ? a_len : at);
+            ck_assert_uint_eq(mqtt_topic_common(y, x), a_len < at ? a_len : at);
+        }
+    }
+}
+END_TEST
+
 /* R05: as deep as a string can be. */
 START_TEST(topics_of_65535_slashes_are_topics_like_others)
 {
@@ -192,6 +209,7 @@ static Suite *topic_suite(void)
     tcase_add_test(tc, broken_shared_subscriptions_do_not);
     tcase_add_test(tc, only_the_prefix_makes_a_filter_shared);
     tcase_add_test(tc, filters_match_as_the_standard_says);
+    tcase_add_test(tc, common_bytes_end_where_the_first_differs);
     tcase_add_test(tc, topics_of_65535_slashes_are_topics_like_others);
     tcase_add_test(tc, levels_are_counted_as_far_as_the_limit);
     return suite;
