@@ -4,6 +4,7 @@
 
 #include "mqtt_topic.h"
 #include "retained_index.h"
+#include "topic_table.h"
 
 enum { RETAINED_BLOCK_TOPICS = 255 };
 
@@ -25,10 +26,16 @@ struct retained_run {
     const struct retained_topic *first;
 };
 
+/* A slot: topics under the hash of their text. */
+struct retained_slot {
+    uint64_t key;
+    struct retained_topic *topic;
+};
+
 struct retained_index {
     struct retained_run *runs; /* in order */
     size_t n_runs, room;
-    size_t count;
+    struct topic_table slots;
 };
 
 /* A place between topics, named by bytes that need not be a topic. */

@@ -40,7 +40,7 @@ struct topic_index *topic_index_free(struct topic_index *index)
 
 static uint64_t filter_key(const struct topic_index *index, struct mqtt_bytes text, bool is_wild)
 {
-    return is_wild ? topic_trie_key(&index->trie, text) : topic_index_exact_key(text);
+    return is_wild ? topic_trie_key(&index->trie, text) : topic_table_key(text);
 }
 
 static struct topic_filter_slot *find_slot(const struct topic_index *index, struct mqtt_bytes text, uint64_t key)
@@ -58,29 +58,32 @@ struct topic_filter *topic_index_find(const struct topic_index *index, struct mq
     return slot ? slot->filter : NULL;
 }
 
-static size_t count_levels(struct mqtt_bytes text)
+static uint32_t count_levels(struct mqtt_bytes text)
 {
     struct mqtt_levels left = mqtt_topic_levels(text);
     struct mqtt_bytes level;
-    size_t n = 0;
+    uint32_t n = 0;
     while (mqtt_topic_next_level(&left, &level))
         n++;
     return n;
 }
 
-static int scratch_reserve(struct topic_scratch *s, size_t n_levels)
+static int scratch_reserve(struct topic_scratch *s, uint32_t n_levels)
 {
-    if (n_levels <= s->n_levels)
+    uint32_t room = s->n_levels ? s->n_levels : TOPIC_LEVELS_FIRST;
+    while (room < n_levels)
+        room *= 2;
+    if (room == s->n_levels)
         return 0;
-    struct topic_branch *branches = realloc(s->branches, n_levels * sizeof(*branches));
+    struct topic_branch *branches = realloc(s->branches, 2 * sizeof(*branches) * room);
     if (!branches)
         return -ENOMEM;
     s->branches = branches;
-    uint64_t *hashes = realloc(s->level_hashes, n_levels * sizeof(*hashes));
+    uint64_t *hashes = realloc(s->level_hashes, sizeof(*hashes) * room);
     if (!hashes)
         return -ENOMEM;
     s->level_hashes = hashes;
-    s->n_levels = n_levels;
+    s->n_levels = room;
     return 0;
 }
 

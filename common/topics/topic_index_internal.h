@@ -12,18 +12,22 @@ struct topic_filter_slot {
     struct topic_filter *filter;
 };
 
-/* Where the search in the trie has to come back to: at most one such place for each level. */
+/* A node of the trie that a search has to look at. */
 struct topic_branch {
     uint64_t key;
     uint32_t depth;
 };
 
-/* What a search needs for each level of a topic. As many as the deepest filter with wildcards has had levels: deeper
- * the search never goes. So matching needs no memory of its own. */
+/* How many of them may wait while their nodes come from memory: then a search goes in breadth. With more it goes in
+ * depth first, so that there never are more than this and one for each level. */
+enum { TOPIC_BRANCHES_AHEAD = 8, TOPIC_LEVELS_FIRST = 16 };
+
+/* What a search needs: room for as many levels as filters with wildcards have had, a power of two, since deeper it
+ * never goes. So matching needs no memory of its own. */
 struct topic_scratch {
-    struct topic_branch *branches;
+    uint32_t n_levels;
     uint64_t *level_hashes;
-    size_t n_levels;
+    struct topic_branch *branches; /* a ring of twice N_LEVELS */
 };
 
 struct topic_index {
@@ -32,11 +36,5 @@ struct topic_index {
     struct topic_scratch scratch;
     size_t count;
 };
-
-static inline uint64_t topic_index_exact_key(struct mqtt_bytes topic)
-{
-    uint64_t hash = map_hash_bytes(topic.ptr, topic.len);
-    return hash ? hash : 1;
-}
 
 #endif

@@ -1,8 +1,11 @@
 /* Matching: which filters of an index match a topic.
  *
  * At a million filters the time goes into waiting for memory, so every place is asked for some time before it is looked
- * at: the filter without wildcards before the walk through the trie, a branch before the way that is taken first, and
- * filters that the walk has found in groups: first the slots of all of them, then the filters, then the entries. */
+ * at. The trie is searched in breadth, some nodes at a time, while the filter without wildcards is on its way; the
+ * filters that this finds are looked at in groups: the slots of all of them, then the filters.
+ *
+ * What was tried and is not here: a table of topics with the filters that matched last time. It made 600 ns 200 where
+ * everything is near, and 1,800 ns 1,400 among a million filters, but every filter that comes or goes empties it. */
 #include "topic_index.h"
 
 #include <errno.h>
@@ -14,7 +17,7 @@
 enum { GROUP = 16, CACHE_LINE = 64 };
 
 static const size_t ENTRIES_FIRST = 16;
-static const size_t LEVELS_UNKNOWN = SIZE_MAX;
+static const uint32_t LEVELS_UNKNOWN = UINT32_MAX;
 
 /* One search. */
 struct search {
@@ -22,10 +25,10 @@ struct search {
     struct mqtt_bytes topic;
     struct topic_matches *matches;
     struct mqtt_levels left; /* of the topic, behind those that have been hashed */
-    size_t n_hashed;
-    size_t n_levels; /* LEVELS_UNKNOWN until the last one has been seen */
-    size_t n_branches;
-    size_t n_keys;
+    uint32_t n_hashed;
+    uint32_t n_levels;   /* LEVELS_UNKNOWN until the last one has been seen */
+    uint32_t first, end; /* branches that wait, as numbers in the ring */
+    uint32_t n_keys;
     uint64_t keys[GROUP]; /* of filters that match if they exist; no others have these keys, bar accidents */
     int result;
 };
@@ -71,7 +74,7 @@ static void flush_keys(struct search *s)
 {
     struct topic_filter *filters[GROUP];
     size_t n = 0;
-    for (size_t i = 0; i < s->n_keys; i++) {
+    for (uint32_t i = 0; i < s->n_keys; i++) {
         const struct topic_filter_slot *slot = topic_table_find(&s->index->filters, s->keys[i]);
         for (; slot; slot = topic_table_find_next(&s->index->filters, slot)) {
             if (n == GROUP) {
@@ -96,7 +99,7 @@ static void collect_key(struct search *s, uint64_t key)
 }
 
 /* The hash of the topic's level DEPTH, which exists. Levels are asked for one after the other, or again. */
-static uint64_t level_hash(struct search *s, size_t depth)
+static uint64_t level_hash(struct search *s, uint32_t depth)
 {
     uint64_t *hashes = s->index->scratch.level_hashes;
     if (depth == s->n_hashed) {
@@ -110,51 +113,52 @@ static uint64_t level_hash(struct search *s, size_t depth)
     return hashes[depth];
 }
 
-/* The way down from a node by one kind of level, '+' or the topic's own. Returns whether there is a node at its end. */
-static bool step(struct search *s, struct topic_branch from, uint64_t hash, bool ends, bool goes_on,
-                 struct topic_branch *ret_to)
+static struct topic_branch *ring_at(const struct search *s, uint32_t number)
 {
-    if (!ends && !goes_on)
-        return false;
-    struct topic_branch to = {.key = topic_trie_extend(&s->index->trie, from.key, hash), .depth = from.depth + 1};
-    if (ends)
-        collect_key(s, to.key);
-    if (goes_on)
-        topic_table_prefetch(&s->index->trie.nodes, to.key);
-    *ret_to = to;
-    return goes_on;
+    const struct topic_scratch *scratch = &s->index->scratch;
+    return &scratch->branches[number & (2 * scratch->n_levels - 1)];
 }
 
-/* Look at the node *AT, collect what matches there, and put the way by "+" aside. Returns whether there is one by the
- * topic's own level, which *AT then is. */
-static bool visit(struct search *s, struct topic_branch *at)
+/* The way down from a node by one kind of level, "+" or the topic's own, whose hash this is. */
+static void step(struct search *s, const struct topic_branch *from, uint64_t hash, bool ends, bool goes_on)
+{
+    if (!ends && !goes_on)
+        return;
+    uint64_t key = topic_trie_extend(&s->index->trie, from->key, hash);
+    if (ends)
+        collect_key(s, key);
+    if (!goes_on)
+        return;
+    topic_table_prefetch(&s->index->trie.nodes, key);
+    *ring_at(s, s->end++) = (struct topic_branch){.key = key, .depth = from->depth + 1};
+}
+
+/* Look at a node: collect what matches here, and let wait what may match below. */
+static void visit(struct search *s, const struct topic_branch *at)
 {
     const struct topic_trie *trie = &s->index->trie;
     bool is_hidden = at->depth == 0 && s->topic.ptr[0] == '$'; /* MQTT-4.7.2-1 */
     const struct topic_node *node = at->depth == 0 ? &trie->root : topic_table_find(&trie->nodes, at->key);
     if (!node)
-        return false;
+        return;
     if (node->hash && !is_hidden)
         collect_key(s, topic_trie_extend(trie, at->key, trie->hash_hash));
     if (at->depth == s->n_levels)
-        return false;
+        return;
     uint64_t hash = level_hash(s, at->depth);
     bool is_last = at->depth + 1 == s->n_levels;
-    struct topic_branch from = *at, plus;
-    if (!is_hidden && step(s, from, trie->plus_hash, is_last && node->plus_ends, node->plus_goes_on, &plus))
-        s->index->scratch.branches[s->n_branches++] = plus;
-    return step(s, from, hash, is_last && node->literal_ends, node->literal_goes_on, at);
+    step(s, at, hash, is_last && node->literal_ends, node->literal_goes_on);
+    if (!is_hidden)
+        step(s, at, trie->plus_hash, is_last && node->plus_ends, node->plus_goes_on);
 }
 
 static void walk(struct search *s)
 {
     struct topic_branch at = {.key = s->index->trie.root_key};
-    for (;;) {
-        if (visit(s, &at))
-            continue;
-        if (s->n_branches == 0)
-            return;
-        at = s->index->scratch.branches[--s->n_branches];
+    visit(s, &at);
+    while (s->first != s->end) {
+        at = *(s->end - s->first < TOPIC_BRANCHES_AHEAD ? ring_at(s, s->first++) : ring_at(s, --s->end));
+        visit(s, &at);
     }
 }
 
@@ -165,7 +169,7 @@ int topic_index_match(struct topic_index *index, struct mqtt_bytes topic, struct
                        .matches = matches,
                        .left = mqtt_topic_levels(topic),
                        .n_levels = LEVELS_UNKNOWN};
-    collect_key(&s, topic_index_exact_key(topic));
+    collect_key(&s, topic_table_key(topic));
     if (!topic_trie_is_empty(&index->trie))
         walk(&s);
     flush_keys(&s);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { CACHE_LINE = 64, FIRST_SLOTS = 4 };
 
@@ -20,8 +21,9 @@ void topic_table_init(struct topic_table *t, size_t slot_bytes)
 
 void topic_table_deinit(struct topic_table *t)
 {
-    for (unsigned i = 0; i < TOPIC_TABLE_PARTS; i++)
-        free(t->parts[i].slots);
+    for (unsigned i = 0; i < TOPIC_TABLE_REGIONS; i++)
+        free(t->regions[i].bytes);
+    memset(t->regions, 0, sizeof(t->regions));
     memset(t->parts, 0, sizeof(t->parts));
     t->count = 0;
 }
@@ -31,22 +33,54 @@ static uint64_t *free_slot(const struct topic_table *t, const struct topic_table
     return topic_table_probe(t, part, 0, key);
 }
 
-/* False if memory is short: then nothing has changed. */
-static bool part_resize(const struct topic_table *t, struct topic_table_part *part, size_t n)
+static size_t region_of(size_t n)
 {
-    size_t slot_bytes = (size_t)1 << t->slot_shift;
-    struct topic_table_part bigger = {.mask = (uint32_t)(n - 1), .n = part->n};
-    bigger.slots = aligned_alloc(CACHE_LINE, n << t->slot_shift);
-    if (!bigger.slots)
+    return (size_t)__builtin_ctzll(n);
+}
+
+/* Memory for N slots of part number PART, zeroed. Parts of a size lie side by side, so that a table of many megabytes
+ * can have huge pages: with those a search among a million filters takes a quarter less. */
+static uint8_t *region_take(struct topic_table *t, size_t n, size_t part)
+{
+    static const size_t huge_page = 2 << 20;
+    struct topic_table_region *region = &t->regions[region_of(n)];
+    size_t part_bytes = n << t->slot_shift, all_bytes = part_bytes * TOPIC_TABLE_PARTS;
+    if (!region->bytes) {
+        region->bytes = aligned_alloc(all_bytes < huge_page ? CACHE_LINE : huge_page, all_bytes);
+        if (!region->bytes)
+            return NULL;
+        if (all_bytes >= huge_page)
+            madvise(region->bytes, all_bytes, MADV_HUGEPAGE); /* a kernel without them does without */
+    }
+    region->n_parts++;
+    return memset(region->bytes + part_bytes * part, 0, part_bytes);
+}
+
+static void region_give_back(struct topic_table *t, size_t n)
+{
+    struct topic_table_region *region = &t->regions[region_of(n)];
+    if (--region->n_parts > 0)
+        return;
+    free(region->bytes);
+    region->bytes = NULL;
+}
+
+/* False if memory is short: then nothing has changed. */
+static bool part_resize(struct topic_table *t, struct topic_table_part *part, size_t n)
+{
+    size_t slot_bytes = (size_t)1 << t->slot_shift, old_n = n_slots(part);
+    struct topic_table_part resized = {.mask = (uint32_t)(n - 1), .n = part->n};
+    resized.slots = region_take(t, n, (size_t)(part - t->parts));
+    if (!resized.slots)
         return false;
-    memset(bigger.slots, 0, n << t->slot_shift);
-    for (size_t i = 0; i < n_slots(part); i++) {
+    for (size_t i = 0; i < old_n; i++) {
         const uint64_t *slot = topic_table_slot(t, part, i);
         if (*slot)
-            memcpy(free_slot(t, &bigger, *slot), slot, slot_bytes);
+            memcpy(free_slot(t, &resized, *slot), slot, slot_bytes);
     }
-    free(part->slots);
-    *part = bigger;
+    if (old_n > 0)
+        region_give_back(t, old_n);
+    *part = resized;
     return true;
 }
 

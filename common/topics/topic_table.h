@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TOPIC_TABLE_PARTS = 256 };
+#include "map.h"
+#include "mqtt_packet.h"
+
+enum { TOPIC_TABLE_PARTS = 256, TOPIC_TABLE_REGIONS = 32 };
 
 struct topic_table_part {
     uint8_t *slots; /* NULL until the first element */
@@ -19,9 +22,16 @@ struct topic_table_part {
     uint32_t n;     /* slots in use; the others have key 0 */
 };
 
+/* The memory of all parts that have 1 << I slots, I being its number. NULL while none has. */
+struct topic_table_region {
+    uint8_t *bytes;
+    unsigned n_parts;
+};
+
 struct topic_table {
     unsigned slot_shift; /* a slot has 1 << slot_shift bytes, no more than a cache line */
     size_t count;
+    struct topic_table_region regions[TOPIC_TABLE_REGIONS];
     struct topic_table_part parts[TOPIC_TABLE_PARTS];
 };
 
@@ -31,6 +41,13 @@ void topic_table_deinit(struct topic_table *t);
 /* A new slot for KEY, zero behind it. NULL if memory is short. */
 void *topic_table_add(struct topic_table *t, uint64_t key);
 void topic_table_remove(struct topic_table *t, void *slot);
+
+/* The key of a text, from a seed of the process. */
+static inline uint64_t topic_table_key(struct mqtt_bytes text)
+{
+    uint64_t hash = map_hash_bytes(text.ptr, text.len);
+    return hash ? hash : 1;
+}
 
 static inline const struct topic_table_part *topic_table_part(const struct topic_table *t, uint64_t key)
 {

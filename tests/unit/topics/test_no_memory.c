@@ -98,7 +98,7 @@ START_TEST(a_subscription_that_finds_no_memory_changes_nothing)
         make_filter(text, i);
         failures += failures_until_added(text, &entry);
     }
-    ck_assert_int_gt(failures, FILTERS);
+    ck_assert_int_gt(failures, FILTERS * 3 / 4); /* each has memory of its own, but those of the crowd */
     for (unsigned i = 0; i < FILTERS; i++) {
         make_filter(text, i);
         struct topic_filter *filter = topic_index_find(subscriptions, bytes_of(text));
