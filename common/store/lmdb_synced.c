@@ -24,7 +24,7 @@ struct synced_slot {
     uint8_t magic[8];
     uint64_t counter;
     char boot_id[SYNCED_BOOT_BYTES]; /* empty: could not be read */
-    uint64_t page_bytes;
+    uint64_t page_bytes;             /* 0: everything was synced in the end */
     uint8_t meta[SYNCED_META_BYTES];
     uint8_t checksum[LMDB_CHECKSUM_BYTES];
     uint8_t padding[4];
@@ -95,7 +95,7 @@ int lmdb_synced_recover(const struct lmdb_dir *d, int data_fd, bool *ret_is_roll
     bool is_there = synced_read(fd, &slot);
     close(fd);
     /* Without a whole slot nothing was ever noted, so nothing has been written since the file was made. */
-    if (!is_there || synced_is_of_this_boot(&slot))
+    if (!is_there || slot.page_bytes == 0 || synced_is_of_this_boot(&slot))
         return 0;
     *ret_is_rolled_back = true;
     return synced_restore(&slot, data_fd);
@@ -118,9 +118,21 @@ int lmdb_synced_open(const struct lmdb_dir *d, struct lmdb_synced *ret_synced)
     return lmdb_dir_sync(d);
 }
 
+static int synced_write(struct lmdb_synced *s, struct synced_slot *slot)
+{
+    memcpy(slot->magic, synced_magic, sizeof slot->magic);
+    slot->counter = s->counter + 1;
+    synced_read_boot_id(slot->boot_id);
+    lmdb_value_seal(synced_key, (uint8_t *)slot, SYNCED_SEALED_BYTES);
+    if (pwrite(s->fd, slot, sizeof *slot, (off_t)(slot->counter & 1) * SYNCED_SLOT_BYTES) != (ssize_t)sizeof *slot)
+        return err_errno(errno ? -errno : -EIO, "synced");
+    s->counter++;
+    return 0;
+}
+
 int lmdb_synced_note(struct lmdb_synced *s, int data_fd, uint32_t page_bytes, uint64_t txn)
 {
-    struct synced_slot slot = {.counter = s->counter + 1, .page_bytes = page_bytes};
+    struct synced_slot slot = {.page_bytes = page_bytes};
     off_t at = (off_t)((txn & 1) * page_bytes + SYNCED_META_OFFSET);
     uint64_t found;
     if (pread(data_fd, slot.meta, sizeof slot.meta, at) != (ssize_t)sizeof slot.meta)
@@ -128,13 +140,13 @@ int lmdb_synced_note(struct lmdb_synced *s, int data_fd, uint32_t page_bytes, ui
     memcpy(&found, slot.meta + SYNCED_META_TXN, sizeof found);
     if (found != txn)
         return err_set(-EILSEQ, "data.mdb: its meta page is not the one of the last transaction");
-    memcpy(slot.magic, synced_magic, sizeof slot.magic);
-    synced_read_boot_id(slot.boot_id);
-    lmdb_value_seal(synced_key, (uint8_t *)&slot, SYNCED_SEALED_BYTES);
-    if (pwrite(s->fd, &slot, sizeof slot, (off_t)(slot.counter & 1) * SYNCED_SLOT_BYTES) != (ssize_t)sizeof slot)
-        return err_errno(errno ? -errno : -EIO, "synced");
-    s->counter++;
-    return 0;
+    return synced_write(s, &slot);
+}
+
+int lmdb_synced_note_end(struct lmdb_synced *s)
+{
+    struct synced_slot slot = {0};
+    return synced_write(s, &slot);
 }
 
 void lmdb_synced_close(struct lmdb_synced *s)

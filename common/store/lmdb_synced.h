@@ -31,6 +31,8 @@ int lmdb_synced_forget(const struct lmdb_dir *d);
 int lmdb_synced_open(const struct lmdb_dir *d, struct lmdb_synced *ret_synced);
 /* DATA_FD's transaction TXN, the last one, has reached the disk: remember it, durably. */
 int lmdb_synced_note(struct lmdb_synced *s, int data_fd, uint32_t page_bytes, uint64_t txn);
+/* Everything has, and nothing will be written any more. */
+int lmdb_synced_note_end(struct lmdb_synced *s);
 void lmdb_synced_close(struct lmdb_synced *s);
 
 #endif

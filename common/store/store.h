@@ -230,6 +230,7 @@ int store_upgrade_delete(struct store_upgrade_access *a, struct store_bytes key)
     X(refused_full, COUNTER, "batches refused because the store was full")               \
     X(failed, COUNTER, "batches that failed otherwise or with an unknown result")        \
     X(lost_lazily, COUNTER, "batches acknowledged with durability none and not written") \
+    X(failed_syncs, COUNTER, "syncs of the lazy durabilities that failed")               \
     X(scans, COUNTER, "pages read")                                                      \
     X(used_bytes, GAUGE, "bytes in use on disk")
 struct store_metrics {

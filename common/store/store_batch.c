@@ -90,7 +90,7 @@ store_ticket store_put(struct store_batch *b, struct store_bytes key, const stru
     e->release = value->release;
     e->owner = value->owner;
     b->n_writes++;
-    b->has_put = true;
+    b->n_puts++;
     b->has_body |= value->release != NULL;
     struct store_client *c = b->round->client;
     b->round->bytes += value->body.len;
@@ -190,6 +190,7 @@ static void store_batch_take_off(struct store_batch *b)
 {
     struct store_round *r = b->round;
     b->n_writes--;
+    b->n_puts--;
     if (!b->is_committed || b->error)
         return;
     r->n_writes--;

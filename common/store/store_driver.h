@@ -49,8 +49,8 @@ struct store_batch {
     int error;         /* what went wrong while it was filled: nothing of it is written; 0 = nothing */
     int result;        /* of the driver */
     uint32_t n_writes; /* entries that are still to be written; cancelled ones have been taken off */
+    uint32_t n_puts;   /* of those */
     uint32_t n_requires;
-    bool has_put;
     bool has_body; /* something is to be released */
     bool is_committed;
     uint8_t flags; /* enum store_batch_flags */
@@ -65,7 +65,7 @@ static inline struct store_batch *store_batch_next(const struct store_batch *b)
 /* It may use what is kept for freeing space. */
 static inline bool store_batch_may_use_reserve(const struct store_batch *b)
 {
-    return !b->has_put || (b->flags & STORE_FREES_SPACE);
+    return b->n_puts == 0 || (b->flags & STORE_FREES_SPACE);
 }
 
 static inline struct store_bytes store_entry_key(const struct store_entry *e)

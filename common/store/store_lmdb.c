@@ -645,7 +645,7 @@ static void lmdb_close(struct store_driver *d)
     struct lmdb_store *s = lmdb_of(d);
     bool is_lazy = s->durability != STORE_SYNC;
     if (is_lazy && mdb_env_sync(s->env, 1) == 0)
-        (void)lmdb_synced_forget(&s->dir); /* what is left of it is true, only old */
+        (void)lmdb_synced_note_end(&s->synced); /* what stands there otherwise is true, only old */
     lmdb_free(s);
 }
 

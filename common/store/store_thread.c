@@ -47,9 +47,11 @@ static struct store_round *store_thread_take(struct store *s)
 
 static void store_thread_sync(struct store *s)
 {
-    /* What has failed here shows again with the next commit, and is nothing that was promised. */
-    (void)s->driver->ops->sync(s->driver);
     s->sync_due_ms = 0;
+    if (s->driver->ops->sync(s->driver) >= 0)
+        return;
+    metric_add(&s->metrics.failed_syncs, 1);
+    s->sync_due_ms = clock_now_ms() + STORE_SYNC_MS;
 }
 
 static uint64_t store_earlier(uint64_t a_ms, uint64_t b_ms)

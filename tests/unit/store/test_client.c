@@ -334,6 +334,46 @@ START_TEST(every_second_of_many_is_cancelled)
 }
 END_TEST
 
+START_TEST(a_batch_whose_puts_are_cancelled_only_deletes)
+{
+    start(STORE_SYNC);
+    store_gate_fail(STORE_FULL);
+    const struct store_value v = {.head = store_text("x")};
+    struct store_batch *b = store_begin(client);
+    store_ticket one = store_put(b, store_text("1"), &v);
+    store_delete(b, store_text("2"));
+    ck_assert(!store_batch_may_use_reserve(b));
+    ck_assert(store_cancel(client, one));
+    ck_assert(store_batch_may_use_reserve(b));
+    store_commit(b, 0, tell, "b");
+    wait_for_story("b2");
+    end();
+}
+END_TEST
+
+START_TEST(metrics_tell_what_has_been_done)
+{
+    struct metrics_registry *registry;
+    ck_assert_int_eq(metrics_registry_new(&registry), 0);
+    start(STORE_SYNC);
+    ck_assert_int_eq(store_metrics_add(store, registry, "store"), 0);
+    ck_assert_int_eq(store_client_metrics_add(client, registry, "store"), 0);
+    ck_assert(store_cancel(client, commit_put("a", 0)));
+    commit_put("b", 0);
+    wait_for_story("a0 b0");
+    scan();
+    end();
+    char *text = metrics_summary(registry);
+    ck_assert_ptr_nonnull(text);
+    static const char *const expected[] = {"store_puts=2", "store_cancelled=1", "store_commits=1",
+                                           "store_written_entries=1", "store_scans=1"};
+    for (size_t i = 0; i < TEST_COUNT(expected); i++)
+        ck_assert_msg(strstr(text, expected[i]) != NULL, "%s", text);
+    free(text);
+    metrics_registry_free(registry);
+}
+END_TEST
+
 /* --- Scans. */
 
 static void on_page(void *arg, int result, const struct store_page *page)
@@ -499,6 +539,8 @@ static Suite *client_suite(void)
     tcase_add_test(tc, a_put_of_an_open_batch_can_be_cancelled);
     tcase_add_test(tc, deletes_are_not_taken_back);
     tcase_add_test(tc, every_second_of_many_is_cancelled);
+    tcase_add_test(tc, a_batch_whose_puts_are_cancelled_only_deletes);
+    tcase_add_test(tc, metrics_tell_what_has_been_done);
     tcase_add_test(tc, a_scan_sees_the_batches_before_it_and_is_answered_in_order);
     tcase_add_test(tc, a_scan_brings_no_commit_about);
     tcase_add_test(tc, lazy_durability_does_not_wait_for_the_store_thread);

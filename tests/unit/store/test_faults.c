@@ -1,14 +1,16 @@
-/* A disk that fails under LMDB: what each batch is told, and what is there afterwards. This program's own pwrite(),
- * fdatasync() and fallocate() stand in front of the C library's. */
+/* A disk that fails under LMDB, and another boot: what each batch is told, and what is there afterwards. This program's
+ * own open(), pwrite(), fdatasync() and fallocate() stand in front of the C library's. */
 
 /* So that the names below are the names of the functions: LMDB calls pwrite(), what Meson compiles calls pwrite64(). */
 #undef _FILE_OFFSET_BITS
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ enum fault { FAULT_NONE = 0, FAULT_SYNC, FAULT_META, FAULT_META_AFTER_WRITING, F
 static _Atomic int fault;
 static _Atomic int fault_errno;
 static _Atomic bool has_no_fallocate;
+static _Atomic bool has_no_sync; /* every one fails, but for a copy's (is_rolled_back_in()) */
 
 static bool fails(enum fault which)
 {
@@ -35,6 +38,22 @@ static bool fails(enum fault which)
     errno = fault_errno;
     return true;
 }
+
+/* What is read in place of the kernel's boot id. */
+static char boot_id_path[400];
+
+int open(const char *file, int oflag, ...)
+{
+    va_list args;
+    va_start(args, oflag);
+    mode_t mode = oflag & O_CREAT ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    if (strcmp(file, "/proc/sys/kernel/random/boot_id") == 0)
+        file = boot_id_path;
+    return (int)syscall(SYS_openat, AT_FDCWD, file, oflag, mode);
+}
+
+int open64(const char *file, int oflag, ...) __attribute__((alias("open")));
 
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
@@ -52,9 +71,21 @@ ssize_t writev(int fd, const struct iovec *iovec, int count)
     return fails(FAULT_PAGES) ? -1 : (ssize_t)syscall(SYS_writev, fd, iovec, count);
 }
 
+static bool is_of_copy(int fd)
+{
+    char fd_name[64], target[600] = "";
+    snprintf(fd_name, sizeof fd_name, "/proc/self/fd/%d", fd);
+    return readlink(fd_name, target, sizeof target - 1) > 0 && strstr(target, "/copy/");
+}
+
 int fdatasync(int fildes)
 {
-    return fails(FAULT_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fildes);
+    if (fails(FAULT_SYNC))
+        return -1;
+    if (!has_no_sync || is_of_copy(fildes))
+        return (int)syscall(SYS_fdatasync, fildes);
+    errno = EIO;
+    return -1;
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t len)
@@ -74,11 +105,18 @@ static struct loop *loop;
 static struct store *store;
 static struct store_client *client;
 
+static struct store_report report;
+
+static void open_as(enum store_durability durability)
+{
+    const struct store_options options = {.url = url, .durability = durability, .format = 1};
+    ck_assert_msg(store_open(&options, &store, &report) == 0, "%s", err_text());
+    ck_assert_int_eq(store_attach(store, loop, &client), 0);
+}
+
 static void open_store(void)
 {
-    const struct store_options options = {.url = url, .format = 1};
-    ck_assert_msg(store_open(&options, &store, NULL) == 0, "%s", err_text());
-    ck_assert_int_eq(store_attach(store, loop, &client), 0);
+    open_as(STORE_SYNC);
 }
 
 static void close_store(void)
@@ -87,12 +125,22 @@ static void close_store(void)
     store = store_close(store);
 }
 
+static void boot(const char *id)
+{
+    FILE *f = fopen(boot_id_path, "we");
+    ck_assert_ptr_nonnull(f);
+    fputs(id, f);
+    fclose(f);
+}
+
 static void setup(void)
 {
     snprintf(dir, sizeof dir, "%s", store_support_make_dir());
     snprintf(url, sizeof url, "lmdb:%s", dir);
+    snprintf(boot_id_path, sizeof boot_id_path, "%s/boot_id", dir);
+    boot("one");
     fault = FAULT_NONE;
-    has_no_fallocate = false;
+    has_no_fallocate = has_no_sync = false;
     ck_assert_int_eq(loop_new(&loop), 0);
     open_store();
 }
@@ -182,6 +230,85 @@ START_TEST(a_file_system_that_allocates_nothing_will_do)
 }
 END_TEST
 
+/* --- Another boot. */
+
+static void copy_file(const char *to_dir, const char *name)
+{
+    static char bytes[8 << 20];
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *from = fopen(path, "rbe");
+    snprintf(path, sizeof path, "%s/%s", to_dir, name);
+    FILE *to = fopen(path, "wbe");
+    ck_assert(from && to);
+    size_t n = fread(bytes, 1, sizeof bytes, from);
+    ck_assert_uint_eq(fwrite(bytes, 1, n, to), n);
+    fclose(from);
+    fclose(to);
+}
+
+/* What a process that is killed now leaves, opened in the boot ID: it has what is EXPECTED. */
+static bool is_rolled_back_in(const char *id, const char *expected)
+{
+    char copy[300], copy_url[310];
+    struct store_report copy_report;
+    struct store *first = store;
+    struct store_client *first_client = client;
+    snprintf(copy, sizeof copy, "%s/copy", dir);
+    snprintf(copy_url, sizeof copy_url, "lmdb:%s", copy);
+    ck_assert_int_eq(mkdir(copy, 0700), 0);
+    copy_file(copy, "data.mdb");
+    copy_file(copy, "synced");
+    boot(id);
+    const struct store_options options = {.url = copy_url, .format = 1};
+    ck_assert_msg(store_open(&options, &store, &copy_report) == 0, "%s", err_text());
+    ck_assert_int_eq(store_attach(store, loop, &client), 0);
+    ck_assert_str_eq(scan(), expected);
+    close_store();
+    store = first;
+    client = first_client;
+    store_support_remove_dir(copy);
+    return copy_report.is_rolled_back;
+}
+
+START_TEST(a_kill_in_the_same_boot_loses_nothing_and_in_another_one_goes_back)
+{
+    close_store();
+    open_as(STORE_ASYNC);
+    has_no_sync = true;
+    ck_assert_int_eq(put("a"), 0);
+    ck_assert(!is_rolled_back_in("one", "a=v"));
+    ck_assert(is_rolled_back_in("two", ""));
+    ck_assert(is_rolled_back_in("", "")); /* nobody knows which: as if it were another one */
+    boot("one");
+    has_no_sync = false;
+    close_store();
+    open_as(STORE_ASYNC);
+    ck_assert(!report.is_rolled_back);
+    has_no_sync = true;
+    ck_assert_int_eq(put("b"), 0);
+    ck_assert(is_rolled_back_in("two", "a=v"));
+    has_no_sync = false;
+}
+END_TEST
+
+START_TEST(an_orderly_end_is_nothing_to_go_back_from)
+{
+    for (int i = 0; i < 4; i++) {
+        close_store();
+        boot(i % 2 ? "two" : "one");
+        open_as(i % 2 ? STORE_NONE : STORE_ASYNC);
+        ck_assert(!report.is_rolled_back);
+        ck_assert_int_eq(put((char[]){(char)('a' + i), 0}), 0);
+    }
+    close_store();
+    boot("three");
+    open_store();
+    ck_assert(!report.is_rolled_back);
+    ck_assert_str_eq(scan(), "a=v b=v c=v d=v");
+}
+END_TEST
+
 static Suite *faults_suite(void)
 {
     TCase *tc;
@@ -192,6 +319,8 @@ static Suite *faults_suite(void)
     tcase_add_test(tc, a_disk_that_is_full_in_mid_commit_is_full);
     tcase_add_loop_test(tc, when_the_last_write_fails_nobody_knows, 0, 2);
     tcase_add_test(tc, a_file_system_that_allocates_nothing_will_do);
+    tcase_add_test(tc, a_kill_in_the_same_boot_loses_nothing_and_in_another_one_goes_back);
+    tcase_add_test(tc, an_orderly_end_is_nothing_to_go_back_from);
     return suite;
 }
 
