@@ -339,6 +339,14 @@ void loop_run(struct loop *loop)
     current = outer;
 }
 
+void loop_turn(struct loop *loop)
+{
+    struct loop *outer = current;
+    current = loop;
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    current = outer;
+}
+
 struct loop *loop_current(void)
 {
     return current;

@@ -21,6 +21,8 @@ int loop_new(struct loop **ret_loop);
 struct loop *loop_free(struct loop *loop);
 /* Turns until loop_stop(), or until nothing is left that could happen. */
 void loop_run(struct loop *loop);
+/* One turn that does not wait; what it puts off is left for the next. For tests/support only. */
+void loop_turn(struct loop *loop);
 /* Returns from loop_run() after this turn. */
 void loop_stop(struct loop *loop);
 /* The loop that runs on this thread; NULL: none does. */

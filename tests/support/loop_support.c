@@ -63,7 +63,7 @@ static void watch_run(struct watch *w, struct loop *loop)
     loop_task_cancel(&w->task);
     uv_close((uv_handle_t *)&w->prepare, NULL);
     uv_close((uv_handle_t *)&w->limit, NULL);
-    uv_run(loop_uv(loop), UV_RUN_NOWAIT); /* lets go of both */
+    loop_turn(loop); /* lets go of both */
 }
 
 void loop_support_until(struct loop *loop, loop_support_fn *fn, void *arg)
@@ -75,7 +75,7 @@ void loop_support_until(struct loop *loop, loop_support_fn *fn, void *arg)
 void loop_support_turns(struct loop *loop, int n)
 {
     while (n-- > 0)
-        uv_run(loop_uv(loop), UV_RUN_NOWAIT);
+        loop_turn(loop);
 }
 
 void loop_support_to_end(struct loop *loop)
