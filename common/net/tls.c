@@ -43,8 +43,9 @@ struct tls_session {
 
 struct tls {
     _Atomic unsigned refs;
-    struct tls_stamp stamps[TLS_FILES];
-    char *warning, *summary; /* may be NULL */
+    struct tls_stamp stamps[TLS_FILES]; /* of what was read */
+    struct tls_stamp seen[TLS_FILES];   /* when somebody last asked for changes */
+    char *warning, *summary;            /* may be NULL */
     struct tls_ocsp *ocsp;
     pthread_mutex_t lock;       /* of all below */
     struct tls_options options; /* the texts are owned; changed by the thread that reloads, which reads without lock */
@@ -427,7 +428,10 @@ bool tls_has_changed(struct tls *t)
 {
     struct tls_stamp now[TLS_FILES];
     tls_stamp_all(&t->options, now);
-    return memcmp(now, t->stamps, sizeof(now)) != 0;
+    const bool is_new = memcmp(now, t->stamps, sizeof(now)) != 0;
+    const bool is_at_rest = memcmp(now, t->seen, sizeof(now)) == 0;
+    memcpy(t->seen, now, sizeof(now));
+    return is_new && is_at_rest;
 }
 
 const char *tls_warning(const struct tls *t)

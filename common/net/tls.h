@@ -57,8 +57,9 @@ struct tls *tls_unref(struct tls *t);
 /* Read all files again, with OPTIONS in place of those before (NULL: the same). As tls_new(); on failure T is as it
  * was. One thread at a time. */
 int tls_reload(struct tls *t, const struct tls_options *options);
-/* Whether a file is another one, or has been written to, since it was last read or tried. A CA directory changes when a
- * name in it does. */
+/* Whether a file is another one, or has been written to, since it was last read or tried, and none has changed since
+ * this was last asked: half a list of keys or of authorities may look like a good one while somebody writes it, and key
+ * and certificate are replaced one after the other. A CA directory changes when a name in it does. One thread. */
 bool tls_has_changed(struct tls *t);
 /* What is not right but no reason to refuse, of the last reading: a key that others may read, a certificate that has
  * expired. "" if nothing. */

@@ -9,7 +9,7 @@
 #include "tls.h"
 #include "tls_staple.h"
 
-enum { TLS_WATCH_MS = 2000 };
+enum { TLS_WATCH_MS = 1000 };
 
 struct tls_watch_item {
     const char *name;

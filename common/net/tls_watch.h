@@ -1,5 +1,5 @@
-/* Reads the files of TLS again when they have changed: looks every two seconds, and when told to. Looking at names, not
- * watching them: a mount of secrets changes by a symbolic link far above the file. */
+/* Reads the files of TLS again when they have changed and then stayed for a second: looks every second, and when told
+ * to. Looking at names, not watching them: a mount of secrets changes by a symbolic link far above the file. */
 #ifndef TLS_WATCH_H
 #define TLS_WATCH_H
 
