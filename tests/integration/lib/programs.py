@@ -31,7 +31,7 @@ ENVIRONMENT = {
     'ASAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:detect_leaks=1',
     'UBSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1:print_stacktrace=1',
     'LSAN_OPTIONS': f'suppressions={SUPPORT}/lsan.supp:print_suppressions=0',
-    'TSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1',
+    'TSAN_OPTIONS': f'exitcode={SANITIZER_EXIT}:halt_on_error=1:suppressions={SUPPORT}/tsan.supp',
 }
 
 
