@@ -304,6 +304,21 @@ def a_balancer_may_say_the_name(t):
     c.expect_closed()
 
 
+@chain_test(V311, V5)
+def limits_count_what_the_client_says(t):
+    """--max-topic-levels, --max-subscriptions: levels of the mount point are not the client's."""
+    broker = t.mosquitto()
+    s_proxy = t.s_proxy([broker.url])
+    t.r_proxy(s_proxy.target, '--mount-point', 'a/b/c', '--max-topic-levels', '2', '--max-subscriptions', '1')
+    c = t.connected('c')
+    c.subscribe(('x/y', 1), ('z', 1), codes=[1, refusal(t, 0x97, 0x80)])
+    c.subscribe(('x/y/z', 1), codes=[refusal(t, 0x8F, 0x80)])
+    t.connected('pub').publish('x/y', 'z', 1)
+    c.receive('x/y', 'z')
+    c.unsubscribe('x/y')
+    c.subscribe(('z', 1))
+
+
 @chain_test()
 def templates_that_lead_astray_are_refused(t):
     """--check-config names the option and what is wrong with it."""
