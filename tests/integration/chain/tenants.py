@@ -442,6 +442,7 @@ def an_r_proxy_is_believed_as_far_as_its_entry_goes(t):
         c.send(wire.connect(V5, 'c'))
         line = server.accept().take_line()
         assert line.startswith(wanted), line
+        s_proxy.wait_log('dialling -> asking')
         is_named = f'{CLIENT_HOST}:{port}' in s_proxy.log()
         assert is_named == ('address' in trust), s_proxy.log()
         c.close()
