@@ -112,9 +112,23 @@ static void sp_session_on_connected(struct upstream *u, void *arg)
         loop_timer_start(&s->timer, s->worker->options->upstream_connect_timeout_ms);
 }
 
+/* An r-proxy of ours takes the client to another s-proxy, or tells it itself. */
+static void sp_session_is_short(struct sp_session *s, const char *text)
+{
+    static struct log_limit limit = LOG_LIMIT(5, 10000);
+    const bool is_ours = lane_peer(s->lane)->is_extended;
+    metric_add(&s->worker->metrics.sessions_without_file, 1);
+    log_rate_limited(&limit, LOG_LEVEL_ERROR, &s->log, "%s (ulimit -n)", text);
+    sp_session_end(s, LANE_END_LIMIT, is_ours ? MQTT_REASON_SUCCESS : MQTT_REASON_SERVER_BUSY,
+                   "the s-proxy has no room for more connections", 0);
+}
+
 static void sp_session_on_failed(struct upstream *u, const char *text, void *arg)
 {
-    sp_session_broker_failed(arg, text);
+    if (upstream_was_short(u))
+        sp_session_is_short(arg, text);
+    else
+        sp_session_broker_failed(arg, text);
 }
 
 static void sp_session_on_bad_packet(struct upstream *u, uint8_t reason, const char *text, void *arg)

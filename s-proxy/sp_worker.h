@@ -24,6 +24,7 @@ struct sproxy;
     X(r_proxies_refused, COUNTER, "trunks and streams refused for want of a token or a name")               \
     X(trunks_over_limit, COUNTER, "trunks refused because of max-trunks")                                   \
     X(sessions_over_limit, COUNTER, "sessions refused because of max-sessions")                             \
+    X(sessions_without_file, COUNTER, "sessions refused for want of a descriptor or of memory")             \
     X(sessions_opened, COUNTER, "sessions that r-proxies have opened")                                      \
     X(sessions_open, GAUGE, "sessions now")                                                                 \
     X(sessions_refused, COUNTER, "CONNECTs that the broker refused")                                        \

@@ -21,6 +21,7 @@ struct upstream {
     struct mqtt_io *io; /* NULL until connected */
     uint32_t max_packet_bytes;
     uint8_t version;
+    bool was_short;
 };
 
 static enum gate_answer upstream_on_packet(struct mqtt_io *io, const struct mqtt_packet *packet, void *arg)
@@ -74,6 +75,7 @@ static void upstream_on_dialled(struct dial *d, struct conn_parcel *parcel, void
     };
     int r = mqtt_io_open(u->loop, parcel, &params, &u->io);
     if (r < 0) {
+        u->was_short = true;
         u->cbs->on_failed(u, err_text(), u->arg);
         return; /* U may be gone from here on */
     }
@@ -85,6 +87,7 @@ static void upstream_on_dial_failed(struct dial *d, const char *text, void *arg)
 {
     struct upstream *u = arg;
     u->dial = NULL;
+    u->was_short = dial_was_short(d);
     u->cbs->on_failed(u, text, u->arg);
 }
 
@@ -124,6 +127,11 @@ int upstream_open(struct loop *loop, const struct upstream_params *params, struc
     }
     *ret_upstream = u;
     return 0;
+}
+
+bool upstream_was_short(const struct upstream *u)
+{
+    return u->was_short;
 }
 
 struct mqtt_io *upstream_io(const struct upstream *u)

@@ -55,6 +55,8 @@ struct upstream_params {
 int upstream_open(struct loop *loop, const struct upstream_params *params, struct upstream **ret_upstream);
 /* NULL until on_connected. */
 struct mqtt_io *upstream_io(const struct upstream *u);
+/* In on_failed: this process had no descriptor or no memory for it; the broker may be as well as ever. */
+bool upstream_was_short(const struct upstream *u);
 /* Only once connected. As mqtt_io_send(). */
 int upstream_send(struct upstream *u, const struct mqtt_packet *packet, size_t *ret_bytes);
 /* As mqtt_io_close(): WITHIN_MS > 0 lets the broker have what is queued first. NULL is fine. */

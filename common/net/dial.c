@@ -52,7 +52,8 @@ struct dial {
     struct loop_task start; /* of a Unix socket */
     uint64_t deadline_ms;
     uint32_t user_timeout_ms;
-    bool is_done; /* the last callback is running */
+    bool is_done;   /* the last callback is running */
+    bool was_short; /* no descriptor or no memory */
     size_t n_addresses, next;
     union conn_address addresses[DIAL_ADDRESSES_MAX];
     struct sockaddr_un unix_address; /* sun_family 0 unless a Unix socket */
@@ -311,6 +312,7 @@ static bool dial_try(struct dial *d, const struct sockaddr *address, socklen_t l
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int r = fd >= 0 ? dial_connect(fd, address, len) : -errno;
+    d->was_short |= fd < 0;
     if (r == 0)
         return dial_take_connected(d, fd);
     if (r == -EINPROGRESS) {
@@ -429,6 +431,11 @@ int dial_start(struct loop *loop, const struct dial_params *params, const struct
         loop_timer_start(&d->timer, params->timeout_ms);
     *ret_dial = d;
     return 0;
+}
+
+bool dial_was_short(const struct dial *d)
+{
+    return d->was_short;
 }
 
 struct dial *dial_cancel(struct dial *d)

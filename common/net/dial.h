@@ -3,6 +3,7 @@
 #ifndef DIAL_H
 #define DIAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "conn.h"
@@ -36,6 +37,9 @@ struct dial_params {
 /* Callbacks run later, never from inside dial_start(). 0 or negative errno. */
 int dial_start(struct loop *loop, const struct dial_params *params, const struct dial_cbs *cbs, void *arg,
                struct dial **ret_dial);
+/* In on_failed: an address could not be tried for want of a descriptor or of memory here, so nothing is known of the
+ * other side. */
+bool dial_was_short(const struct dial *d);
 /* No callback runs any more. NULL is fine. */
 struct dial *dial_cancel(struct dial *d);
 

@@ -189,8 +189,8 @@ def a_full_descriptor_table_pauses_accepting(t):
 
 @chain_test(relay=True)
 def a_full_descriptor_table_of_s_proxy_harms_no_session(t):
-    """EMFILE there, since --max-sessions leaves it no room: new clients are told, those who are connected go on, and later ones are
-    served again."""
+    """EMFILE there, since --max-sessions leaves it no room: new clients are told, those who are connected go on, later ones are
+    served again, and no broker is taken for dead."""
     broker = t.mosquitto()
     s_proxy = t.s_proxy([broker.url], '--max-sessions', '1000', limits={resource.RLIMIT_NOFILE: (100, 100)})
     t.r_proxy(s_proxy.target)
@@ -201,7 +201,7 @@ def a_full_descriptor_table_of_s_proxy_harms_no_session(t):
         c.send(wire.connect(V5, c.client_id))
         got = c.expect('CONNACK')
         if got.code:
-            assert got.code == 0x88, got
+            assert got.code == 0x97, got
             break
         inside.append(c)
     for c in inside:
@@ -214,6 +214,8 @@ def a_full_descriptor_table_of_s_proxy_harms_no_session(t):
         if c.expect('CONNACK').code == 0:
             break
     inside[0].fence()
+    assert s_proxy.metric('sproxy_sessions_without_file_total') > 0
+    assert s_proxy.metric('sproxy_broker_failures_total') == 0
 
 
 @chain_test()

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct caller {
     struct dial *dial;
     int n_calls;
     int fd; /* -1 unless connected */
+    bool was_short;
     struct conn_peer peer;
     char text[512];
 };
@@ -46,6 +48,7 @@ static void on_failed(struct dial *d, const char *text, void *arg)
     struct caller *c = arg;
     c->n_calls++;
     snprintf(c->text, sizeof(c->text), "%s", text);
+    c->was_short = dial_was_short(d);
     c->dial = dial_cancel(d);
 }
 
@@ -170,7 +173,23 @@ START_TEST(a_refusal_names_the_address_and_the_reason)
     dial_to_its_end(url, 5000);
     snprintf(text, sizeof(text), "127.0.0.1:%u: %s", port, strerror(ECONNREFUSED));
     ck_assert_str_eq(caller.text, text);
+    ck_assert(!caller.was_short);
     close(nobody);
+}
+END_TEST
+
+START_TEST(without_a_descriptor_nothing_is_known_of_the_address)
+{
+    struct rlimit before;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(start("mqtt://127.0.0.1:1", 60000), 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    loop_support_to_end(loop);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_eq(caller.n_calls, 1);
+    ck_assert(caller.was_short);
+    ck_assert_ptr_nonnull(strstr(caller.text, strerror(EMFILE)));
 }
 END_TEST
 
@@ -352,6 +371,7 @@ static Suite *dial_suite(void)
     tcase_add_loop_test(tc, an_address_that_listens_is_connected, 0, 2);
     tcase_add_test(tc, the_connection_has_its_options);
     tcase_add_test(tc, a_refusal_names_the_address_and_the_reason);
+    tcase_add_test(tc, without_a_descriptor_nothing_is_known_of_the_address);
     tcase_add_loop_test(tc, an_address_that_refuses_is_followed_by_the_next, 0, 2);
     tcase_add_test(tc, an_address_that_does_not_answer_leaves_time_for_the_next);
     tcase_add_test(tc, all_failures_are_told_with_their_addresses);
