@@ -60,8 +60,9 @@ enum store_result {
  *                within STORE_LAZY_MS                STORE_LAZY_MS
  *
  * What survives is always a prefix of what each client committed, whole batches, in order; an orderly store_close()
- * loses nothing. In STORE_NONE done() says 0 before the disk could be full: batches with a store_require() wait for
- * their commit, others do so too once a lazy write has failed, until one succeeds again. */
+ * loses nothing. In STORE_NONE done() says 0 before the disk could be full. Batches with a store_require() wait for
+ * their commit; others do so too while much waits (32 MiB of a client), and once a lazy write has failed, until one
+ * succeeds again. */
 enum store_durability { STORE_SYNC = 0, STORE_ASYNC, STORE_NONE };
 enum { STORE_SYNC_MS = 1000, STORE_LAZY_MS = 200 };
 

@@ -159,7 +159,8 @@ static bool store_client_may_finish(const struct store_client *c, const struct s
         return false;
     if (b->error || (b->n_writes == 0 && b->n_requires == 0))
         return true;
-    return c->store->durability == STORE_NONE && b->n_requires == 0 && !atomic_load(&c->store->has_lost);
+    return c->store->durability == STORE_NONE && b->n_requires == 0 && c->waiting_bytes <= STORE_LAZY_MAX_BYTES &&
+           !atomic_load(&c->store->has_lost);
 }
 
 /* As many as may be done here and now, in order, and only where nothing before them is under way. What callbacks commit

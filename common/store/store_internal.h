@@ -10,8 +10,9 @@
 #include "store_round.h"
 
 enum {
-    STORE_LAZY_BYTES = 8 * 1024 * 1024, /* of a round with STORE_NONE: then it is written at once */
-    STORE_OWN_KEY_END = 1,              /* keys that begin with a smaller byte are the store's own */
+    STORE_LAZY_BYTES = 8 * 1024 * 1024,      /* of a round with STORE_NONE: then it is written at once */
+    STORE_LAZY_MAX_BYTES = 32 * 1024 * 1024, /* of all that waits of a client: then it is acknowledged when written */
+    STORE_OWN_KEY_END = 1,                   /* keys that begin with a smaller byte are the store's own */
 };
 
 struct store {

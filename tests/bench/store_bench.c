@@ -7,7 +7,9 @@
  *   many      2,000 batches in flight, each a put of 30 + 150 bytes
  *   move      as many; each put is deleted by a later batch
  *   cancel    as many; each put is cancelled at once (0), in the next turn (1), after 10 turns
- *   load      opening and loading 1,000,000 entries; compare with: mdb_dump DIR | cat >/dev/null
+ *   large     10 in flight, each a put of 1 MB
+ *   load      opening and loading 1,000,000 entries; compare with: mdb_dump DIR | cat >/dev/null; then all of them by
+ *             scans, a page after the other
  *
  * DIR should lie on the disk in question, and is emptied first. */
 #include <errno.h>
@@ -32,7 +34,7 @@ static struct store_options options = {.format = 1};
 static struct loop *loop;
 static struct store *store;
 static struct store_client *client;
-static uint8_t value_bytes[VALUE_BYTES];
+static uint8_t value_bytes[1000000];
 
 static void fail(const char *what)
 {
@@ -80,6 +82,7 @@ static struct run {
     uint64_t n_begun, n_done, n_full;
     uint64_t n_cancelled;
     unsigned n_flying, window;
+    size_t value_bytes;
     struct loop_task turn;
     store_ticket tickets[16][WINDOW];
     unsigned n_tickets[16];
@@ -94,23 +97,23 @@ static void run_on_done(void *arg, int result)
     run.n_flying--;
     if (result != 0)
         run.n_full++;
-    if (run.n_flying == 0 && clock_now_ms() >= run.end_ms)
-        loop_stop(loop);
-    else
-        loop_defer(loop, &run.turn);
+    loop_defer(loop, &run.turn);
 }
 
+/* 30 bytes, scattered over 64 places, as sessions are, and rising in each. */
 static struct store_bytes run_key(char *text, uint64_t number)
 {
-    /* scattered over 64 places, as sessions are, and rising in each */
-    int n = sprintf(text, "q%08u/%020llu", (unsigned)(number % 64), (unsigned long long)number);
-    return (struct store_bytes){text, (size_t)n};
+    memset(text, 'q', 30);
+    text[1] = (char)('0' + number % 64);
+    for (int i = 0; i < 8; i++)
+        text[22 + i] = (char)(number >> (56 - 8 * i));
+    return (struct store_bytes){text, 30};
 }
 
 static void run_put(void)
 {
     char key[64];
-    const struct store_value value = {.head = {value_bytes, 22}, .body = {value_bytes + 22, VALUE_BYTES - 22}};
+    const struct store_value value = {.head = {value_bytes, 22}, .body = {value_bytes + 22, run.value_bytes - 22}};
     struct store_batch *b = store_begin(client);
     unsigned slot = run.turn_number % 16;
     store_ticket ticket = store_put(b, run_key(key, run.n_begun), &value);
@@ -148,6 +151,10 @@ static void run_fill(void)
 static void run_on_turn(struct loop_task *turn)
 {
     run_fill();
+    if (run.n_flying == 0 && clock_now_ms() >= run.end_ms) {
+        loop_stop(loop);
+        return;
+    }
     bool has_room = run.n_flying < run.window && clock_now_ms() < run.end_ms;
     if (has_room || (run.cancel_after_turns > 0 && run.n_flying > 0))
         loop_defer(loop, turn);
@@ -172,6 +179,7 @@ static void run_load(const char *name, unsigned window, bool moves, int cancel_a
     run.window = window;
     run.moves = moves;
     run.cancel_after_turns = cancel_after_turns;
+    run.value_bytes = strcmp(name, "large") == 0 ? sizeof value_bytes : VALUE_BYTES;
     empty_dir();
     if (store_open(&options, &store, NULL) < 0 || store_attach(store, loop, &client) < 0)
         fail(name);
@@ -247,6 +255,33 @@ static int load_count(void *arg, struct store_bytes key, struct store_bytes valu
     return 0;
 }
 
+static uint64_t n_scanned, n_pages;
+
+static void scan_on_page(void *arg, int result, const struct store_page *page)
+{
+    n_scanned += page->n_items;
+    n_pages++;
+    if (result < 0)
+        fail("scan");
+    if (page->is_end)
+        loop_stop(loop);
+    else
+        store_scan(client, &page->rest, 0, 0, scan_on_page, NULL);
+}
+
+static void scan_all(void)
+{
+    struct cpu before = cpu_now();
+    uint64_t since_us = clock_now_us();
+    store_scan(client, &(struct store_range){0}, 0, 0, scan_on_page, NULL);
+    loop_run(loop);
+    struct cpu after = cpu_now();
+    double n = (double)n_scanned, pages = (double)n_pages;
+    printf("%-8s %.0f entries a page: %.1f us a page, CPU %.3f us an entry in the loop, %.3f in the store\n", "scan",
+           n / pages, (double)(clock_now_us() - since_us) / pages, (after.loop_us - before.loop_us) / n,
+           (after.store_us - before.store_us) / n);
+}
+
 static void load(void)
 {
     uint64_t n = 0;
@@ -260,6 +295,10 @@ static void load(void)
         fail("load");
     printf("%-8s %llu entries: opened with check %.0f ms, loaded %.0f ms\n", "load", (unsigned long long)n,
            (double)(opened_us - since_us) / 1e3, (double)(clock_now_us() - opened_us) / 1e3);
+    if (store_attach(store, loop, &client) < 0)
+        fail("load");
+    scan_all();
+    client = store_detach(client);
     store = store_close(store);
 }
 
@@ -273,6 +312,8 @@ static void run_mode(const char *mode)
         run_load(mode, WINDOW, false, -1);
     else if (strcmp(mode, "move") == 0)
         run_load(mode, WINDOW, true, -1);
+    else if (strcmp(mode, "large") == 0)
+        run_load(mode, 10, false, -1);
     else if (strcmp(mode, "load") == 0)
         load();
     else if (strcmp(mode, "cancel") == 0)
@@ -282,10 +323,10 @@ static void run_mode(const char *mode)
 
 int main(int argc, char **argv)
 {
-    static const char *const all[] = {"bare", "one", "many", "move", "cancel", "load"};
+    static const char *const all[] = {"bare", "one", "many", "move", "cancel", "large", "load"};
     static char url[4200];
     if (argc < 2) {
-        fprintf(stderr, "usage: store-bench DIR [sync|async|none|memory] [bare|one|many|move|cancel|load]...\n");
+        fprintf(stderr, "usage: store-bench DIR [sync|async|none|memory] [bare|one|many|move|cancel|large|load]...\n");
         return EXIT_FAILURE;
     }
     dir = argv[1];

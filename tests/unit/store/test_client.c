@@ -424,6 +424,19 @@ START_TEST(lazy_durability_does_not_wait_for_the_store_thread)
 }
 END_TEST
 
+static int n_done;
+
+static void count_done(void *arg, int result)
+{
+    ck_assert_int_eq(result, 0);
+    n_done++;
+}
+
+static bool is_all_done(void *arg)
+{
+    return n_done == *(int *)arg;
+}
+
 static bool is_released(void *arg)
 {
     return n_released == *(int *)arg;
@@ -492,6 +505,28 @@ START_TEST(after_a_lazy_loss_nothing_is_acknowledged_before_it_is_written)
 }
 END_TEST
 
+START_TEST(lazy_durability_has_an_end_when_the_store_thread_cannot_keep_up)
+{
+    static uint8_t megabyte[1 << 20];
+    const struct store_value v = {.body = {megabyte, sizeof megabyte}};
+    int all = 40;
+    start(STORE_NONE);
+    store_gate_close();
+    n_done = 0;
+    for (int i = 0; i < all; i++) {
+        struct store_batch *b = store_begin(client);
+        store_put(b, store_text("k"), &v);
+        store_commit(b, 0, count_done, NULL);
+        loop_support_turns(loop, 1);
+    }
+    ck_assert_int_ge(n_done, 30);
+    ck_assert_int_lt(n_done, 35);
+    store_gate_open();
+    loop_support_until(loop, is_all_done, &all);
+    end();
+}
+END_TEST
+
 static void commit_again(void *arg, int result)
 {
     int *n_left = arg;
@@ -548,6 +583,7 @@ static Suite *client_suite(void)
     tcase_add_test(tc, lazy_puts_can_be_cancelled_after_they_are_done);
     tcase_add_test(tc, a_precondition_is_never_answered_lazily);
     tcase_add_test(tc, after_a_lazy_loss_nothing_is_acknowledged_before_it_is_written);
+    tcase_add_test(tc, lazy_durability_has_an_end_when_the_store_thread_cannot_keep_up);
     tcase_add_test(tc, lazy_callbacks_that_commit_do_not_hold_the_loop);
     return suite;
 }

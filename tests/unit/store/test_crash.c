@@ -117,6 +117,8 @@ static void run_writer(const char *durability, bool on_double, int n, bool until
     const uint64_t before = last_synced_txn();
     while (until_sync && last_synced_txn() < before + 2)
         ck_assert_int_ge(read_acks(fds[0], 1), 1);
+    if (until_sync) /* and something that is not synced */
+        ck_assert_int_ge(read_acks(fds[0], 300), 300);
     kill(pid, SIGKILL);
     read_acks(fds[0], INT32_MAX);
     close(fds[0]);
@@ -157,7 +159,7 @@ START_TEST(killed_while_it_writes_it_has_what_it_acknowledged)
 {
     static const char *const ways[] = {"sync", "async"};
     start();
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 6; i++) {
         run_writer(ways[_i], false, 1 + rand_r(&chance) % 150, false);
         check_nothing_lost(dir);
     }
@@ -197,7 +199,7 @@ START_TEST(after_a_power_loss_it_has_what_it_acknowledged)
 {
     start();
     write_boot_id("one");
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 8; i++) {
         run_writer("sync", true, 1 + rand_r(&chance) % 400, false);
         lose_power(0);
         check_nothing_lost(restored);
@@ -215,7 +217,7 @@ START_TEST(after_a_power_loss_without_syncs_it_is_as_it_was_at_the_last_one)
     uint64_t n[CLIENTS], last[CLIENTS] = {0};
     bool has_lost = false;
     start();
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         write_boot_id(i % 2 ? "one" : "two");
         run_writer(_i ? "none" : "async", true, 100, true);
         for (unsigned seed = 0; seed < 3; seed++) {
@@ -223,7 +225,7 @@ START_TEST(after_a_power_loss_without_syncs_it_is_as_it_was_at_the_last_one)
             check_store(restored, &report, n);
             ck_assert(report.is_rolled_back && !report.is_repaired);
             ck_assert_uint_gt(n[0] + n[1], last[0] + last[1]);
-            has_lost |= n[0] < acked[0];
+            has_lost |= n[0] + n[1] < acked[0] + acked[1];
         }
         memcpy(last, n, sizeof last);
         memcpy(acked, n, sizeof acked);
