@@ -133,6 +133,12 @@ static void conn_tls_init_once(void)
     BIO_meth_set_ctrl(conn_tls_bio, conn_tls_bio_ctrl);
 }
 
+/* Data of the SSL's own would cost each connection 100 bytes more. */
+struct conn_tls *conn_tls_of_ssl(const SSL *ssl)
+{
+    return BIO_get_data(SSL_get_rbio(ssl));
+}
+
 /* Around every call of OpenSSL's. */
 static void conn_tls_begin(struct conn_tls *t)
 {
@@ -244,7 +250,6 @@ static int conn_tls_start(struct conn_tls *t)
         return -ENOMEM;
     BIO_set_data(bio, t);
     SSL_set_bio(t->ssl, bio, bio);
-    SSL_set_app_data(t->ssl, t);
     if (!t->host) {
         SSL_set_accept_state(t->ssl);
         return 0;

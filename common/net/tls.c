@@ -133,7 +133,7 @@ static int tls_on_verify(int is_good, X509_STORE_CTX *store)
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     X509 *cert = X509_STORE_CTX_get0_cert(store);
     if (!is_good)
-        conn_tls_note_refusal(SSL_get_app_data(ssl), cert, X509_STORE_CTX_get_current_cert(store),
+        conn_tls_note_refusal(conn_tls_of_ssl(ssl), cert, X509_STORE_CTX_get_current_cert(store),
                               X509_STORE_CTX_get_error(store));
     if (!is_good || X509_STORE_CTX_get_error_depth(store) > 0 || !tls_ocsp_refuses(ssl, cert))
         return is_good;
@@ -145,7 +145,7 @@ static unsigned tls_on_psk(SSL *ssl, const char *identity, unsigned char *dst, u
 {
     const struct tls_psk_table *table = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), tls_psk_index);
     size_t n = tls_psk_find(table, identity, dst, size);
-    conn_tls_note_psk(SSL_get_app_data(ssl), identity, n > 0);
+    conn_tls_note_psk(conn_tls_of_ssl(ssl), identity, n > 0);
     return (unsigned)n;
 }
 
@@ -185,7 +185,7 @@ static void tls_drop_sessions(struct tls_session *sessions)
 static int tls_on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     const char *host;
-    struct tls *t = conn_tls_owner(SSL_get_app_data(ssl), &host);
+    struct tls *t = conn_tls_owner(conn_tls_of_ssl(ssl), &host);
     if (strlen(host) >= TLS_HOST_MAX)
         return 0;
     pthread_mutex_lock(&t->lock);

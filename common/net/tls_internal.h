@@ -18,8 +18,7 @@ struct tls_psk_table;
 
 /* --- tls.c */
 
-/* A connection with what T holds now, SSL_get_app_data() of which is to be a struct conn_tls; NULL if memory is short.
- */
+/* A connection with what T holds now, to be given a BIO by conn_tls.c; NULL if memory is short. */
 SSL *tls_open(struct tls *t);
 /* Client: what certificate HOST (a name or address) is to show, unless the options name another; and the last session
  * there. 0 or negative errno with err_text(). */
@@ -69,6 +68,8 @@ void tls_forget_handshake(SSL *ssl);
 
 /* --- conn_tls.c: what OpenSSL says during a handshake */
 
+/* Whose SSL is. */
+struct conn_tls *conn_tls_of_ssl(const SSL *ssl);
 /* The peer's CERT is refused for ERROR (X509_V_ERR_...) of CULPRIT, which is the same or another of its chain. Both may
  * be NULL. */
 void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, X509 *culprit, int error);

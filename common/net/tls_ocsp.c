@@ -226,7 +226,7 @@ static unsigned char *tls_ocsp_copy_staple(struct tls_ocsp *o, const X509 *cert,
 static struct tls_ocsp *tls_ocsp_of(const SSL *ssl)
 {
     const char *host;
-    return tls_get_ocsp(conn_tls_owner(SSL_get_app_data(ssl), &host));
+    return tls_get_ocsp(conn_tls_owner(conn_tls_of_ssl(ssl), &host));
 }
 
 /* Server: the client wants a staple. */
@@ -262,7 +262,7 @@ static int tls_ocsp_on_staple(SSL *ssl, void *arg)
     if (answer.status != OCSP_STATUS_REVOKED)
         return 1;
     tls_ocsp_count(&o->metrics->ocsp_revoked);
-    conn_tls_refuse(SSL_get_app_data(ssl), cert, answer.text);
+    conn_tls_refuse(conn_tls_of_ssl(ssl), cert, answer.text);
     return 0;
 }
 
@@ -284,7 +284,7 @@ bool tls_ocsp_refuses(const SSL *ssl, X509 *cert)
     if (tls_ocsp_get_mode(o) == TLS_OCSP_OFF || tls_ocsp_get_status(o, cert) != OCSP_STATUS_REVOKED)
         return false;
     tls_ocsp_count(&o->metrics->ocsp_revoked);
-    conn_tls_refuse(SSL_get_app_data(ssl), cert, "revoked, as OCSP has told");
+    conn_tls_refuse(conn_tls_of_ssl(ssl), cert, "revoked, as OCSP has told");
     return true;
 }
 
