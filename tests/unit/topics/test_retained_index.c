@@ -250,6 +250,23 @@ START_TEST(thousands_of_topics_stay_in_order)
 }
 END_TEST
 
+START_TEST(blocks_that_get_small_become_one)
+{
+    enum { LEFT = 50 };
+    static int values[MANY];
+    char text[WORD_BYTES];
+    for (int i = 0; i < MANY; i++) {
+        many_topic(text, 2, i);
+        set(text, &values[i]);
+    }
+    for (int i = 0; i < MANY; i++)
+        if (many_topic(text, 2, i) % (MANY / LEFT) != 0)
+            claim(retained_index_remove(retained, bytes_of(text)) == &values[i]);
+    ck_assert_uint_eq(retained_index_count(retained), LEFT);
+    ck_assert_uint_le(retained->n_runs, 2);
+}
+END_TEST
+
 /* Steps are what a slice costs: one for each child of "s" and its topic that matches, none for what lies between. */
 START_TEST(a_walk_jumps_over_what_cannot_match)
 {
@@ -313,6 +330,7 @@ static Suite *retained_index_suite(void)
     tcase_add_test(tc, the_topic_on_which_a_walk_stands_may_go);
     tcase_add_test(tc, a_new_value_replaces_the_old_one);
     tcase_add_loop_test(tc, thousands_of_topics_stay_in_order, 0, 3);
+    tcase_add_test(tc, blocks_that_get_small_become_one);
     tcase_add_test(tc, a_walk_jumps_over_what_cannot_match);
     tcase_add_test(tc, topics_of_65535_slashes_are_topics_like_others);
     return suite;
