@@ -193,23 +193,22 @@ class Attacks:
         self.expect_alert(peer, 'SSLV3_ALERT_BAD_RECORD_MAC')
 
     def renegotiation(self):
-        argv = ['openssl', 's_client', '-connect', '%s:%d' % self.address, '-tls1_2', '-alpn', self.alpn or 'mqtt',
+        argv = ['openssl', 's_client', '-connect', '%s:%d' % self.address, '-tls1_2', '-alpn', 'mqtt',
                 '-cert', self.certs['client.pem'], '-key', self.certs['client-key.pem']]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as talk:
             talk.stdin.write(b'R\n')        # asks for it; its standard input stays open
             talk.stdin.flush()
             said = talk.stdout.read()
-        assert b'RENEGOTIATING' in said and (self.alpn or b'no renegotiation' in said), said
+        assert b'RENEGOTIATING' in said and b'no renegotiation' in said, said
 
     def tls_to_the_plain_port(self):
         expect_close(self.say(self.hello, self.plain))
 
-    OTHERS = (a_connection_and_a_reset, a_reset_in_the_middle_of_a_record, a_record_that_was_changed, renegotiation,
-              tls_to_the_plain_port)
+    OTHERS = (a_connection_and_a_reset, a_reset_in_the_middle_of_a_record, a_record_that_was_changed, tls_to_the_plain_port)
 
     def run(self, count):
         """COUNT connections in any order, each kind about as often as any other; how many of them count as handshakes."""
-        kinds = self.COUNTED + self.OTHERS
+        kinds = self.COUNTED + self.OTHERS + (() if self.alpn else (Attacks.renegotiation,))     # libgrpc takes 10 s to close it
         order = [kinds[number % len(kinds)] for number in range(count)]
         random.shuffle(order)
         for kind in order:

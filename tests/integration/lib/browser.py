@@ -98,17 +98,19 @@ class PageServer:
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def next(self):
-        """What the page tells next."""
-        try:
-            return self.told.get(timeout=PATIENCE)
-        except queue.Empty:
-            raise AssertionError('the page says nothing') from None
+    def next(self, skip=()):
+        """What the page tells next; what is in SKIP may come before."""
+        while True:
+            try:
+                got = self.told.get(timeout=PATIENCE)
+            except queue.Empty:
+                raise AssertionError('the page says nothing') from None
+            if got['what'] not in skip:
+                return got
 
     def expect(self, what, skip=(), **fields):
-        """It is this; what is in SKIP may come before."""
-        while (got := self.next())['what'] in skip:
-            pass
+        """It is this."""
+        got = self.next(skip)
         assert got['what'] == what and all(got[name] == value for name, value in fields.items()), f'{got} instead of {what} {fields}'
         return got
 
