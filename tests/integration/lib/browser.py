@@ -48,12 +48,12 @@ def npm_pack(work):
     if not npm:
         return 'npm is not installed'
     try:
-        done = subprocess.run([*ENDS_WITH_PARENT, npm, 'pack', '--silent', '--fetch-retries=0', f'mqtt@{MQTT_JS}'], cwd=work,
+        done = subprocess.run([*ENDS_WITH_PARENT, npm, 'pack', '--loglevel=error', '--fetch-retries=0', f'mqtt@{MQTT_JS}'], cwd=work,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=NPM_PATIENCE_S, check=False)
     except subprocess.TimeoutExpired:
         return f'npm does not come to an end within {NPM_PATIENCE_S} s: no registry?'
     said = (done.stderr or done.stdout).decode('utf-8', 'replace').strip()
-    return None if done.returncode == 0 else f'npm cannot fetch mqtt@{MQTT_JS}: {said[-300:]}'
+    return None if done.returncode == 0 else f'npm cannot fetch mqtt@{MQTT_JS}: {said[:300]}'
 
 
 def unpack(work):
