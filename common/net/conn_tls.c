@@ -40,7 +40,7 @@ struct conn_tls {
     char *refusal;           /* the certificate of the peer that was refused, and why; NULL: none was */
     char *psk;               /* identity that the client has named; NULL: none. Until the handshake is done */
     struct conn_tls_facts *facts;
-    struct tls_check *check;  /* of the peer's certificate, by OCSP; NULL: none is under way */
+    struct tls_check *check;  /* of the peer's certificate, by OCSP, until it has passed; NULL: none */
     struct loop *loop;        /* of who drives it; NULL: nobody does */
     conn_layer_wake_fn *wake; /* when the check is over */
     void *wake_arg;
@@ -184,6 +184,19 @@ void conn_tls_refuse(struct conn_tls *t, X509 *cert, const char *why)
         t->refusal = NULL;
 }
 
+void conn_tls_note_issuer(struct conn_tls *t, X509 *cert, X509 *issuer)
+{
+    tls_check_free(t->check);
+    t->check = tls_check_new(cert, issuer);
+}
+
+bool conn_tls_get_pair(const struct conn_tls *t, X509 **ret_cert, X509 **ret_issuer)
+{
+    if (t->check)
+        tls_check_get_pair(t->check, ret_cert, ret_issuer);
+    return t->check;
+}
+
 void conn_tls_note_psk(struct conn_tls *t, const char *identity, bool is_known)
 {
     free(t->psk);
@@ -266,12 +279,21 @@ static void conn_tls_on_checked(void *arg)
     t->wake(t->wake_arg); /* T may be gone from here on */
 }
 
+static enum tls_check_result conn_tls_ask(struct conn_tls *t)
+{
+    const struct tls_check_params params = {.tls = t->tls, .loop = t->loop, .fn = conn_tls_on_checked, .arg = t};
+    if (!tls_ocsp_wants_check(t->ssl))
+        return TLS_CHECK_PASSED;
+    if (!t->check) /* OCSP was turned on during this handshake: nobody has kept the issuer */
+        t->check = tls_check_new(SSL_get0_peer_certificate(t->ssl), NULL);
+    return t->check ? tls_check_peer(t->check, &params) : TLS_CHECK_REFUSED;
+}
+
 /* The handshake is done; what is left is whether the certificate is still good. OpenSSL has no alert for that now. */
 static int conn_tls_check(struct conn_tls *t)
 {
-    const struct tls_check_params params = {
-        .tls = t->tls, .ssl = t->ssl, .loop = t->loop, .fn = conn_tls_on_checked, .arg = t};
-    switch (tls_check_peer(&t->check, &params)) {
+    SSL_set_tlsext_status_ocsp_resp(t->ssl, NULL, 0); /* a staple has done its work, and would be kept */
+    switch (conn_tls_ask(t)) {
     case TLS_CHECK_PASSED:
         t->check = tls_check_free(t->check);
         return 0;
@@ -280,7 +302,7 @@ static int conn_tls_check(struct conn_tls *t)
     case TLS_CHECK_REFUSED:
         break;
     }
-    conn_tls_refuse(t, SSL_get0_peer_certificate(t->ssl), tls_check_text(t->check));
+    conn_tls_refuse(t, SSL_get0_peer_certificate(t->ssl), t->check ? tls_check_text(t->check) : "out of memory");
     SSL_shutdown(t->ssl);
     return conn_tls_fail(t);
 }
@@ -318,7 +340,7 @@ static void conn_tls_drive(struct conn_layer *l, struct loop *loop, conn_layer_w
     t->wake = wake;
     t->wake_arg = arg;
     if (!loop)
-        t->check = tls_check_free(t->check);
+        tls_check_stop(t->check);
 }
 
 /* The stream has come to an end that OpenSSL names ERROR: 0, or a negative errno. */

@@ -119,10 +119,13 @@ static void tls_stamp_all(const struct tls_options *o, struct tls_stamp *ret_sta
 
 /* --- What OpenSSL asks during a handshake */
 
-/* A connection keeps the chain that was found for the peer's certificate, but nobody asks for it: only OCSP would. */
+/* A connection keeps the chain that was found for the peer's certificate, but nobody asks for it. */
 static int tls_on_chain(X509_STORE_CTX *store, void *arg)
 {
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     const bool is_good = X509_verify_cert(store) == 1;
+    if (is_good)
+        tls_ocsp_note_chain(ssl, X509_STORE_CTX_get0_chain(store));
     X509_STORE_CTX_set0_verified_chain(store, NULL);
     return is_good;
 }
@@ -250,8 +253,7 @@ static void tls_set_rules(SSL_CTX *ctx, const struct tls_options *o)
                                  SSL_OP_IGNORE_UNEXPECTED_EOF); /* MQTT has an end of its own, and clients just go */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY |
                               SSL_MODE_NO_AUTO_CHAIN); /* the chain is what the file says */
-    if (o->ocsp == TLS_OCSP_OFF)
-        SSL_CTX_set_cert_verify_callback(ctx, tls_on_chain, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, tls_on_chain, NULL);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
     SSL_CTX_set_min_proto_version(ctx, o->min_version == TLS_MIN_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);

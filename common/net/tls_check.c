@@ -19,7 +19,7 @@ enum {
 
 struct tls_check {
     struct list link;     /* in net->checks while it waits for its turn */
-    struct net_loop *net; /* one reference */
+    struct net_loop *net; /* one reference; NULL: not begun */
     struct tls *tls;
     struct loop_timer timer; /* while it waits for its turn */
     struct ocsp_ask *ask;    /* NULL: not under way */
@@ -173,69 +173,68 @@ static enum tls_check_result tls_check_begin(struct tls_check *c)
 
 /* --- Life */
 
-/* The issuer is not known if OCSP was turned on during this handshake: then nobody has kept the chain. */
-static void tls_check_take_certs(struct tls_check *c, const SSL *ssl)
-{
-    if (!tls_ocsp_get_pair(ssl, &c->cert, &c->issuer))
-        c->cert = SSL_get0_peer_certificate(ssl);
-    X509_up_ref(c->cert);
-    if (c->issuer)
-        X509_up_ref(c->issuer);
-}
-
-static struct tls_check *tls_check_new(const struct tls_check_params *params)
+struct tls_check *tls_check_new(X509 *cert, X509 *issuer)
 {
     struct tls_check *c = calloc(1, sizeof(*c));
-    if (!c || !(c->net = net_loop_get(params->loop))) {
-        free(c);
+    if (!c)
         return NULL;
-    }
-    tls_check_take_certs(c, params->ssl);
-    c->tls = params->tls;
-    c->fn = params->fn;
-    c->arg = params->arg;
-    c->deadline_ms = loop_now_ms(c->net->loop) + tls_ocsp_get_timeout_ms(tls_get_ocsp(c->tls));
+    X509_up_ref(cert);
+    if (issuer)
+        X509_up_ref(issuer);
+    c->cert = cert;
+    c->issuer = issuer;
     list_init(&c->link);
-    loop_timer_init(&c->timer, c->net->loop, tls_check_on_timer);
     return c;
+}
+
+void tls_check_stop(struct tls_check *c)
+{
+    if (!c || !c->net)
+        return;
+    tls_check_leave(c);
+    c->net = net_loop_put(c->net);
 }
 
 struct tls_check *tls_check_free(struct tls_check *c)
 {
     if (!c)
         return NULL;
-    tls_check_leave(c);
+    tls_check_stop(c);
     X509_free(c->cert);
     X509_free(c->issuer);
-    net_loop_put(c->net);
     free(c);
     return NULL;
 }
 
-/* Whose session was resumed has been looked at by tls_ocsp_may_resume(). */
-static bool tls_check_is_wanted(struct tls *t, const SSL *ssl)
+static enum tls_check_result tls_check_start(struct tls_check *c, const struct tls_check_params *params)
 {
-    return tls_ocsp_get_mode(tls_get_ocsp(t)) != TLS_OCSP_OFF && !SSL_session_reused(ssl) &&
-           SSL_get0_peer_certificate(ssl);
+    c->net = net_loop_get(params->loop);
+    if (!c->net) {
+        snprintf(c->text, sizeof(c->text), "out of memory");
+        return TLS_CHECK_REFUSED;
+    }
+    c->tls = params->tls;
+    c->fn = params->fn;
+    c->arg = params->arg;
+    c->deadline_ms = loop_now_ms(params->loop) + tls_ocsp_get_timeout_ms(tls_get_ocsp(c->tls));
+    loop_timer_init(&c->timer, params->loop, tls_check_on_timer);
+    return tls_check_begin(c);
 }
 
-/* -ENOMEM is a refusal: the connection would not live long. */
-enum tls_check_result tls_check_peer(struct tls_check **check, const struct tls_check_params *params)
+enum tls_check_result tls_check_peer(struct tls_check *c, const struct tls_check_params *params)
 {
-    SSL *ssl = params->ssl;
-    SSL_set_tlsext_status_ocsp_resp(ssl, NULL, 0); /* a staple has done its work, and would be kept with the SSL */
-    if (*check)
-        return (*check)->result;
-    if (!tls_check_is_wanted(params->tls, ssl))
-        return TLS_CHECK_PASSED;
-    *check = tls_check_new(params);
-    if (!*check)
-        return TLS_CHECK_REFUSED;
-    (*check)->result = tls_check_begin(*check);
-    return (*check)->result;
+    if (!c->net)
+        c->result = tls_check_start(c, params);
+    return c->result;
 }
 
 const char *tls_check_text(const struct tls_check *c)
 {
-    return c ? c->text : "out of memory";
+    return c->text;
+}
+
+void tls_check_get_pair(const struct tls_check *c, X509 **ret_cert, X509 **ret_issuer)
+{
+    *ret_cert = c->cert;
+    *ret_issuer = c->issuer;
 }

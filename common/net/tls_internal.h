@@ -53,9 +53,10 @@ void tls_ocsp_learn(struct tls_ocsp *o, const X509 *cert, const struct ocsp_answ
 /* What connections with CERT staple before UNTIL; takes a reference. */
 void tls_ocsp_set_staple(struct tls_ocsp *o, X509 *cert, const uint8_t *der, size_t n, time_t until);
 
-/* Certificate of the peer and its issuer, as they were verified in this handshake; they live as long as SSL. False: the
- * peer has shown none, or not in this handshake. */
-bool tls_ocsp_get_pair(const SSL *ssl, X509 **ret_cert, X509 **ret_issuer);
+/* CHAIN of the peer of SSL has been verified in this handshake. */
+void tls_ocsp_note_chain(const SSL *ssl, STACK_OF(X509) * chain);
+/* Whether the peer of SSL, whose handshake is done, has a certificate that is to be looked at by OCSP. */
+bool tls_ocsp_wants_check(const SSL *ssl);
 /* Verified so far is CERT of the peer of SSL: true if it is known to be revoked, which is then noted and counted. */
 bool tls_ocsp_refuses(const SSL *ssl, X509 *cert);
 /* Whether SESSION, which spares its certificate a new look, may be resumed. NEEDS_CERT: not without one. */
@@ -75,6 +76,10 @@ struct conn_tls *conn_tls_of_ssl(const SSL *ssl);
 void conn_tls_note_refusal(struct conn_tls *t, X509 *cert, X509 *culprit, int error);
 /* The same, in words. */
 void conn_tls_refuse(struct conn_tls *t, X509 *cert, const char *why);
+/* The peer's CERT has been verified, with ISSUER. */
+void conn_tls_note_issuer(struct conn_tls *t, X509 *cert, X509 *issuer);
+/* Those two, as long as they are noted. False: none are. */
+bool conn_tls_get_pair(const struct conn_tls *t, X509 **ret_cert, X509 **ret_issuer);
 void conn_tls_note_psk(struct conn_tls *t, const char *identity, bool is_known);
 /* Client: *RET_HOST as given to conn_tls_push_client(). */
 struct tls *conn_tls_owner(const struct conn_tls *t, const char **ret_host);

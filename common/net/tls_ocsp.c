@@ -249,7 +249,7 @@ static int tls_ocsp_on_staple(SSL *ssl, void *arg)
     const unsigned char *der;
     X509 *cert, *issuer;
     const long n = SSL_get_tlsext_status_ocsp_resp(ssl, &der);
-    if (n <= 0 || !tls_ocsp_get_pair(ssl, &cert, &issuer))
+    if (n <= 0 || !conn_tls_get_pair(conn_tls_of_ssl(ssl), &cert, &issuer))
         return 1;
     ocsp_read_answer(der, (size_t)n, cert, issuer, NULL, &answer);
     if (answer.status == OCSP_STATUS_NONE) {
@@ -296,15 +296,18 @@ bool tls_ocsp_may_resume(struct tls_ocsp *o, const SSL_SESSION *session, bool ne
     return cert ? tls_ocsp_get_status(o, cert) == OCSP_STATUS_GOOD : !needs_cert;
 }
 
-bool tls_ocsp_get_pair(const SSL *ssl, X509 **ret_cert, X509 **ret_issuer)
+void tls_ocsp_note_chain(const SSL *ssl, STACK_OF(X509) * chain)
 {
-    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
     const int n = sk_X509_num(chain);
-    if (n < 1)
-        return false;
-    *ret_cert = sk_X509_value(chain, 0);
-    *ret_issuer = sk_X509_value(chain, n > 1 ? 1 : 0); /* alone: it is trusted itself, and its own issuer */
-    return true;
+    if (n > 0 && tls_ocsp_get_mode(tls_ocsp_of(ssl)) != TLS_OCSP_OFF) /* alone: trusted itself, and its own issuer */
+        conn_tls_note_issuer(conn_tls_of_ssl(ssl), sk_X509_value(chain, 0), sk_X509_value(chain, n > 1 ? 1 : 0));
+}
+
+/* Whose session was resumed has been looked at by tls_ocsp_may_resume(). */
+bool tls_ocsp_wants_check(const SSL *ssl)
+{
+    return tls_ocsp_get_mode(tls_ocsp_of(ssl)) != TLS_OCSP_OFF && !SSL_session_reused(ssl) &&
+           SSL_get0_peer_certificate(ssl);
 }
 
 void tls_ocsp_prepare(SSL_CTX *ctx, const struct tls_options *o)
