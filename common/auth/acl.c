@@ -123,16 +123,14 @@ void acl_view_deinit(struct acl_view *v)
     v->claims = acl_unref(v->claims);
 }
 
-typedef acl_rule acl_view_search_fn(const struct acl_search *s, uint32_t root, acl_rule before);
-
-/* The first line about this client, of A, that FN finds. */
+/* The first line of A that is about this client and WHAT. */
 static acl_rule acl_view_first(const struct acl_view *v, const struct acl *a, enum acl_kind kind,
-                               struct mqtt_bytes what, acl_view_search_fn *fn)
+                               struct mqtt_bytes what)
 {
     const struct acl_search s = {
         .trie = &a->trie, .kind = kind, .what = what, .user = v->user, .client_id = v->client_id};
-    const acl_rule rule = fn(&s, ACL_ROOT_OF_ALL, ACL_RULE_NONE);
-    return a == v->file ? fn(&s, v->file_user, rule) : rule;
+    const acl_rule rule = acl_trie_cover(&s, ACL_ROOT_OF_ALL, ACL_RULE_NONE);
+    return a == v->file ? acl_trie_cover(&s, v->file_user, rule) : rule;
 }
 
 static bool acl_rule_allows(acl_rule rule)
@@ -146,25 +144,24 @@ static bool acl_rule_denies(acl_rule rule)
 }
 
 /* *RET_RULE is the file's, which its answer stands on. */
-static bool acl_view_allows(const struct acl_view *v, enum acl_kind kind, struct mqtt_bytes what,
-                            acl_view_search_fn *fn, acl_rule *ret_rule)
+static bool acl_view_allows(const struct acl_view *v, enum acl_kind kind, struct mqtt_bytes what, acl_rule *ret_rule)
 {
-    *ret_rule = v->file ? acl_view_first(v, v->file, kind, what, fn) : ACL_RULE_NONE;
+    *ret_rule = v->file ? acl_view_first(v, v->file, kind, what) : ACL_RULE_NONE;
     if (v->claims)
-        return !acl_rule_denies(*ret_rule) && acl_rule_allows(acl_view_first(v, v->claims, kind, what, fn));
+        return !acl_rule_denies(*ret_rule) && acl_rule_allows(acl_view_first(v, v->claims, kind, what));
     return !v->file || acl_rule_allows(*ret_rule);
 }
 
 bool acl_may_publish(const struct acl_view *v, struct mqtt_bytes topic)
 {
     acl_rule rule;
-    return acl_view_allows(v, ACL_KIND_PUBLISH, topic, acl_trie_match, &rule);
+    return acl_view_allows(v, ACL_KIND_PUBLISH, topic, &rule);
 }
 
 bool acl_may_receive(const struct acl_view *v, struct mqtt_bytes topic)
 {
     acl_rule rule;
-    return acl_view_allows(v, ACL_KIND_SUBSCRIBE, topic, acl_trie_match, &rule);
+    return acl_view_allows(v, ACL_KIND_SUBSCRIBE, topic, &rule);
 }
 
 /* Whether the file denies something of FILTER by a line before RULE, which allows all of it (or is none). */
@@ -183,7 +180,7 @@ enum acl_subscription acl_may_subscribe(const struct acl_view *v, struct mqtt_by
     acl_rule rule;
     if (mqtt_topic_is_shared(filter) && !mqtt_topic_split_shared(filter, &group, &filter))
         return ACL_SUBSCRIPTION_REFUSED;
-    if (!acl_view_allows(v, ACL_KIND_SUBSCRIBE, filter, acl_trie_cover, &rule))
+    if (!acl_view_allows(v, ACL_KIND_SUBSCRIBE, filter, &rule))
         return ACL_SUBSCRIPTION_REFUSED;
     return acl_view_denies_some(v, filter, rule) ? ACL_SUBSCRIPTION_GUARDED : ACL_SUBSCRIPTION_OPEN;
 }

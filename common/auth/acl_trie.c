@@ -337,30 +337,6 @@ static acl_rule search_unnamed(const struct acl_search *s, const struct acl_node
     return n->plus && !is_beyond_wildcards(s, at) ? fn(s, n->plus, next, before) : before;
 }
 
-static acl_rule search_topic(const struct acl_search *s, uint32_t from, uint32_t at, acl_rule before)
-{
-    while (from) {
-        const struct acl_node *n = &s->trie->nodes[from];
-        if (n->first[s->kind] >= before)
-            return before;
-        if (!is_beyond_wildcards(s, at))
-            before = lower(before, n->rest[s->kind]);
-        if (at > s->what.len)
-            return lower(before, n->rule[s->kind]);
-        const struct mqtt_bytes level = level_at(s->what, at);
-        if (n->templates || n->plus)
-            before = search_unnamed(s, n, level, at, before, search_topic);
-        from = follow_name(s, from, level);
-        at += level.len + 1;
-    }
-    return before;
-}
-
-acl_rule acl_trie_match(const struct acl_search *s, uint32_t root, acl_rule before)
-{
-    return search_topic(s, root, 0, before);
-}
-
 static acl_rule search_cover(const struct acl_search *s, uint32_t from, uint32_t at, acl_rule before)
 {
     while (from) {
@@ -377,7 +353,8 @@ static acl_rule search_cover(const struct acl_search *s, uint32_t from, uint32_t
         if (level_is(level, '+')) {
             from = n->plus;
         } else {
-            before = search_unnamed(s, n, level, at, before, search_cover);
+            if (n->templates || n->plus)
+                before = search_unnamed(s, n, level, at, before, search_cover);
             from = follow_name(s, from, level);
         }
         at += level.len + 1;

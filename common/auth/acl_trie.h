@@ -80,9 +80,8 @@ struct acl_search {
     bool is_pattern;                   /* WHAT is a line itself: %c and %u stand for themselves */
 };
 
-/* The lowest rule below ROOT that is lower than BEFORE and matches the topic, or covers the filter; else BEFORE. ROOT
- * may be 0. */
-acl_rule acl_trie_match(const struct acl_search *s, uint32_t root, acl_rule before);
+/* The lowest rule below ROOT that is lower than BEFORE and covers the filter, or matches the topic: a topic name is a
+ * filter that stands for itself alone. Else BEFORE. ROOT may be 0. */
 acl_rule acl_trie_cover(const struct acl_search *s, uint32_t root, acl_rule before);
 /* Whether a rule lower than BEFORE denies some topic that the filter matches; yes where it would take long to tell. */
 bool acl_trie_denies_some(const struct acl_search *s, uint32_t root, acl_rule before);
