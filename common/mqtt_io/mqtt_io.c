@@ -217,18 +217,30 @@ int mqtt_io_open(struct loop *loop, struct conn_parcel *parcel, const struct mqt
     return 0;
 }
 
-struct mqtt_io *mqtt_io_close(struct mqtt_io *io, uint32_t within_ms)
+/* All but the conn. */
+static struct mqtt_io *mqtt_io_free(struct mqtt_io *io)
 {
-    if (!io)
-        return NULL;
     if (io->closed_flag)
         *io->closed_flag = true;
     gate_close(&io->gate);
     loop_task_cancel(&io->end_task);
-    conn_close(io->conn, within_ms);
     free(io->end_text);
     free(io);
     return NULL;
+}
+
+struct mqtt_io *mqtt_io_close(struct mqtt_io *io, uint32_t within_ms)
+{
+    if (!io)
+        return NULL;
+    conn_close(io->conn, within_ms);
+    return mqtt_io_free(io);
+}
+
+struct mqtt_io *mqtt_io_detach(struct mqtt_io *io, struct conn_parcel *ret_parcel)
+{
+    conn_detach(io->conn, ret_parcel);
+    return mqtt_io_free(io);
 }
 
 /* --- What the user does */

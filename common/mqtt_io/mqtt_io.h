@@ -75,6 +75,9 @@ uint64_t mqtt_io_last_input_ms(const struct mqtt_io *io);
 uint64_t mqtt_io_packets_in(const struct mqtt_io *io);
 uint64_t mqtt_io_packets_out(const struct mqtt_io *io);
 
+/* Takes IO off its loop, as conn_detach() does: what has not been decoded is among the parcel's unread bytes. The other
+ * side's mqtt_io_open() needs the version where CONNECT has passed. Not from inside a callback. Returns NULL. */
+struct mqtt_io *mqtt_io_detach(struct mqtt_io *io, struct conn_parcel *ret_parcel);
 /* As conn_close(): WITHIN_MS > 0 writes out what is queued first. NULL is fine. */
 struct mqtt_io *mqtt_io_close(struct mqtt_io *io, uint32_t within_ms);
 

@@ -16,11 +16,12 @@ import tempfile
 
 from . import wire
 from .peer import Client, ScriptedBroker, connect_to
-from .programs import Mosquitto, Program, Relay, RProxy, SProxy, free_port, run_command
+from .programs import Broker, Mosquitto, Program, Relay, RProxy, SProxy, free_port, run_command
 from .wire import V31, V311, V5
 
 DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT = 'direct', 'chain', 'chain-relay', 'chain-drip', 'chain-zstd', 'chain-tenant'
-WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT)
+BROKER = 'broker'
+WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT, BROKER)
 TENANT_MODULES = ('messages', 'retained', 'sessions', 'v5', 'wills')       # in which topics and client ids matter
 COMPRESS = ('--trunk-compression', 'zstd:3')
 S_OPTIONS = {ZSTD: COMPRESS}
@@ -46,11 +47,14 @@ class Declared:
 
     def runs(self, way):
         """Over compressed trunks run the scenarios that say zstd=True: messages are all that can differ. As tenants those of
-        TENANT_MODULES, unless they say tenant=False: a broker with limits sees other lengths."""
+        TENANT_MODULES, unless they say tenant=False: a broker with limits sees other lengths. At our broker those that are
+        written for any broker as it is."""
         if way == self.way or not self.is_scenario:
             return way == self.way
         if way == ZSTD:
             return self.options.get('zstd', False)
+        if way == BROKER:
+            return self.options['broker'] == 'plain' and not self.options.get('mosquitto', False)
         is_tenant = self.module in TENANT_MODULES and self.options['broker'] == 'plain' and self.options.get('tenant', True)
         return way != TENANT or is_tenant
 
@@ -87,7 +91,7 @@ class Tools:
         self.folder = tempfile.mkdtemp(prefix='worker-')
 
     def proxy(self, name, release=False):
-        return os.path.join(self.release if release else self.build, name, name)
+        return os.path.join(self.release if release else self.build, name if '/' in name else f'{name}/{name}')
 
     def built(self, name):
         path = os.path.join(self.build, 'tests', 'integration', name)
@@ -136,6 +140,12 @@ def start_plugin(tools):
     return broker
 
 
+def start_broker(tools):
+    """Ours, with mosquitto's numbers in CONNACK."""
+    return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--receive-maximum', '20',
+                  '--topic-alias-maximum', '10', '--workers', '2', '--sys-interval', '0').wait_ready()
+
+
 def start_scripted(tools):
     return ScriptedBroker()
 
@@ -149,13 +159,13 @@ class World:
 
     def __init__(self, way, broker_name, tools, release=False):
         self.way, self.programs = way, []
-        self.broker = BROKERS[broker_name](tools)
+        self.broker = start_broker(tools) if way == BROKER else BROKERS[broker_name](tools)
         try:
             port = self.broker.port
             self.address = ('127.0.0.1', port)
             if isinstance(self.broker, Program):
                 self.programs.append(self.broker)
-            if way != DIRECT:
+            if way not in (DIRECT, BROKER):
                 self.s_proxy = self.add(SProxy(tools.proxy('s-proxy', release), [f'mqtt://127.0.0.1:{port}'], *S_OPTIONS.get(way, ())))
                 self.s_proxy.wait_ready()
                 self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), [self.s_proxy.target], *R_OPTIONS.get(way, ())))
@@ -263,7 +273,7 @@ class ScenarioCase(Case):
     def __init__(self, declared, tools, world):
         super().__init__(declared, tools)
         self.world, self.way = world, world.way
-        self.is_chain = world.way != DIRECT
+        self.is_chain = world.way not in (DIRECT, BROKER)
         self.address = world.address
 
     def serve(self, name='broker', **connack):
@@ -334,6 +344,11 @@ class ChainCase(Case):
         if ready:
             self.address = proxy.wait_ready().address
         return proxy
+
+    def broker(self, *options, ready=True, **program):
+        """Ours, for anybody."""
+        broker = self.add(Broker(self.tools.proxy('broker/mqtt-broker', self.release), '--allow-anonymous', *options, **program))
+        return broker.wait_ready() if ready else broker
 
     def relay(self, target, **options):
         return self.add(Relay(target, **options))

@@ -242,6 +242,20 @@ class WsFront(Program):
         self.url = f'{"wss" if cert else "ws"}://127.0.0.1:{self.port}'
 
 
+class Broker(Program):
+    """Ours. Its first listener is what address and port are about."""
+
+    def __init__(self, binary, *options, listen='mqtt://127.0.0.1:0', **program):
+        super().__init__('mqtt-broker', [binary, '--listen', listen, '--log', 'debug', *options], **program)
+        self.address = self.port = None
+
+    def wait_ready(self):
+        self.wait_log(READY)
+        self.address = parse_url(re.search(r'listening on ([^\s",]+)', self.log()).group(1))
+        self.port = self.address[1] if isinstance(self.address, tuple) else None
+        return self
+
+
 class Tinyproxy(Program):
     """An HTTP proxy with CONNECT, on loopback; LOGIN: (user, password)."""
 

@@ -1,0 +1,299 @@
+/* CONNECT and CONNACK (bk_connect.h). */
+#define LOG_MODULE LOG_BROKER
+#include "bk_connect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bk_access.h"
+#include "bk_alias.h"
+#include "bk_client.h"
+#include "bk_deliver.h"
+#include "bk_journal.h"
+#include "bk_login.h"
+#include "bk_options.h"
+#include "bk_session.h"
+#include "bk_will.h"
+#include "bk_worker.h"
+#include "broker.h"
+#include "mqtt_property.h"
+#include "random.h"
+
+enum {
+    BK_ASSIGNED_ID_BYTES = 23,    /* "auto-" and 18 hex digits: what every client must be able to take */
+    BK_CONNACK_PROPERTIES = 1024, /* the longest is the answer of SCRAM: 50 */
+    BK_RECEIVE_MAX_3 = 1000,      /* clients of 3.x cannot say how much they can take at a time */
+};
+
+struct bk_connack {
+    struct mqtt_packet packet;
+    uint16_t keep_alive_s;
+    bool is_resumed;
+    uint8_t properties[BK_CONNACK_PROPERTIES];
+};
+
+/* What has been found out about a CONNECT that is accepted. */
+struct bk_agreement {
+    const struct mqtt_packet *connect;
+    struct mqtt_bytes client_id;
+    char assigned_id[BK_ASSIGNED_ID_BYTES + 1]; /* empty: the client's own */
+    uint32_t expiry_s;
+    uint16_t keep_alive_s;
+    bool is_session_present;
+};
+
+/* --- The client id */
+
+/* One that belongs to this worker. */
+static void bk_assign_id(const struct bk_worker *w, struct bk_agreement *a)
+{
+    uint8_t bytes[9];
+    do {
+        random_bytes(bytes, sizeof bytes);
+        char *at = a->assigned_id + sprintf(a->assigned_id, "auto-");
+        for (size_t i = 0; i < sizeof bytes; i++)
+            at += sprintf(at, "%02x", bytes[i]);
+        a->client_id = (struct mqtt_bytes){(const uint8_t *)a->assigned_id, BK_ASSIGNED_ID_BYTES};
+    } while (bk_worker_of(w, a->client_id) != w->index_of);
+}
+
+/* False: there is none and none can be given (MQTT 3.1.1: MQTT-3.1.3-8; 3.1 has no empty ones). */
+static bool bk_find_id(const struct bk_worker *w, struct bk_agreement *a)
+{
+    const struct mqtt_connect *f = &a->connect->connect;
+    a->client_id = f->client_id;
+    if (a->client_id.len > 0)
+        return true;
+    if (a->connect->version == MQTT_V31 || (a->connect->version == MQTT_V311 && !f->clean_start))
+        return false;
+    bk_assign_id(w, a);
+    return true;
+}
+
+/* --- The session */
+
+static uint32_t bk_agreed_expiry(const struct bk_client *c, const struct mqtt_packet *connect)
+{
+    const uint64_t max_s = c->worker->options->max_session_expiry_ms / 1000;
+    uint32_t wanted_s;
+    if (connect->version == MQTT_V5)
+        wanted_s = mqtt_property_number(&connect->properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, 0);
+    else
+        wanted_s = connect->connect.clean_start ? 0 : BK_EXPIRY_NEVER;
+    return max_s > 0 && wanted_s > max_s ? (uint32_t)max_s : wanted_s;
+}
+
+/* Whoever is connected with this id hears that it is taken over (MQTT-3.1.4-3). The session may be gone afterwards. */
+static struct bk_session *bk_take_over(struct bk_worker *w, struct mqtt_bytes id)
+{
+    struct bk_session *s = bk_session_find(w, id);
+    if (!s || !s->client)
+        return s;
+    metric_add(&w->metrics.clients_taken_over, 1);
+    bk_client_close(s->client, bk_client_is_live(s->client) ? MQTT_REASON_SESSION_TAKEN_OVER : MQTT_REASON_SUCCESS,
+                    "another client has connected with its client id");
+    return bk_session_find(w, id);
+}
+
+/* NULL: out of memory. */
+static struct bk_session *bk_find_session(struct bk_client *c, struct bk_agreement *a)
+{
+    struct bk_worker *w = c->worker;
+    struct bk_session *s = bk_take_over(w, a->client_id);
+    if (s && a->connect->connect.clean_start) {
+        bk_session_end(s);
+        s = NULL;
+    }
+    a->is_session_present = s != NULL;
+    if (!s)
+        s = bk_session_new(w, a->client_id);
+    return s;
+}
+
+/* --- CONNACK */
+
+static uint16_t bk_agreed_keep_alive(const struct bk_client *c, uint16_t wanted_s)
+{
+    const uint64_t max_s = c->worker->options->max_keep_alive_ms / 1000;
+    return max_s > 0 && (wanted_s == 0 || wanted_s > max_s) ? (uint16_t)max_s : wanted_s;
+}
+
+static uint8_t *bk_connack_limits(const struct bk_client *c, uint8_t *p)
+{
+    const struct bk_options *o = c->worker->options;
+    if (o->topic_alias_maximum > 0)
+        p = mqtt_property_put_u16(p, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, (uint16_t)o->topic_alias_maximum);
+    if (o->receive_maximum < UINT16_MAX)
+        p = mqtt_property_put_u16(p, MQTT_PROPERTY_RECEIVE_MAXIMUM, (uint16_t)o->receive_maximum);
+    if (o->max_packet_bytes > 0)
+        p = mqtt_property_put_u32(p, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, (uint32_t)o->max_packet_bytes);
+    return p;
+}
+
+static void bk_compose_connack(const struct bk_client *c, const struct bk_agreement *a, struct bk_connack *ret)
+{
+    const struct mqtt_packet *connect = a->connect;
+    ret->keep_alive_s = a->keep_alive_s;
+    ret->is_resumed = a->is_session_present;
+    ret->packet = (struct mqtt_packet){
+        .type = MQTT_CONNACK, .version = c->version, .connack = {.session_present = a->is_session_present}};
+    if (c->version == MQTT_V31)
+        ret->packet.connack.session_present = false; /* 3.1 has no such flag */
+    if (c->version != MQTT_V5)
+        return;
+    uint8_t *p = bk_connack_limits(c, ret->properties);
+    if (a->expiry_s != mqtt_property_number(&connect->properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, 0))
+        p = mqtt_property_put_u32(p, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, a->expiry_s);
+    if (a->keep_alive_s != connect->connect.keep_alive_s)
+        p = mqtt_property_put_u16(p, MQTT_PROPERTY_SERVER_KEEP_ALIVE, a->keep_alive_s);
+    if (a->assigned_id[0])
+        p = mqtt_property_put_bytes(p, MQTT_PROPERTY_ASSIGNED_CLIENT_IDENTIFIER, a->client_id);
+    struct mqtt_bytes method, data;
+    bk_login_answer(c->login, &method, &data);
+    if (method.len > 0) {
+        p = mqtt_property_put_bytes(p, MQTT_PROPERTY_AUTHENTICATION_METHOD, method);
+        p = mqtt_property_put_bytes(p, MQTT_PROPERTY_AUTHENTICATION_DATA, data);
+    }
+    ret->packet.properties.wire = (struct mqtt_bytes){ret->properties, (uint32_t)(p - ret->properties)};
+}
+
+static void bk_learn_from_connect(struct bk_client *c, const struct mqtt_packet *connect)
+{
+    const struct mqtt_properties *list = &connect->properties;
+    const bool is_v5 = connect->version == MQTT_V5;
+    c->is_bridge = connect->connect.protocol_level & MQTT_BRIDGE_BIT;
+    c->has_reasons = is_v5 && mqtt_property_number(list, MQTT_PROPERTY_REQUEST_PROBLEM_INFORMATION, 1) == 1;
+    c->send_limit = mqtt_property_number(list, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0);
+    c->receive_max =
+        is_v5 ? (uint16_t)mqtt_property_number(list, MQTT_PROPERTY_RECEIVE_MAXIMUM, UINT16_MAX) : BK_RECEIVE_MAX_3;
+    c->aliases_out = bk_aliases_out_new((uint16_t)mqtt_property_number(list, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 0));
+    mqtt_io_set_send_limit(c->io, c->send_limit);
+}
+
+enum gate_answer bk_connect_refuse(struct bk_client *c, uint8_t reason, const char *text)
+{
+    metric_add(&c->worker->metrics.connects_refused, 1);
+    bk_client_close(c, reason, text);
+    return GATE_CLOSED;
+}
+
+/* --- CONNACK leaves */
+
+static void bk_connect_finish(struct bk_client *c, struct bk_connack *connack)
+{
+    struct gate_wait *wait = c->connect_wait;
+    c->connect_wait = NULL;
+    bk_client_send(c, &connack->packet);
+    bk_client_go_live(c, connack->keep_alive_s);
+    mqtt_server_rules_sent(&c->rules, &connack->packet);
+    bk_login_settle(c);
+    if (connack->is_resumed)
+        bk_deliver_resume(c->session);
+    gate_continue(wait);
+}
+
+static enum gate_answer bk_connect_hold(struct bk_client *c)
+{
+    if (!c->connect_wait)
+        c->connect_wait = mqtt_io_hold(c->io);
+    return c->connect_wait ? GATE_HOLD : bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+}
+
+static enum gate_answer bk_connect_wait(struct bk_client *c, const struct bk_connack *connack)
+{
+    const struct bk_waiter waiter = {.client = c, .type = MQTT_CONNACK};
+    c->connack = malloc(sizeof *connack);
+    if (!c->connack)
+        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    *c->connack = *connack;
+    c->connack->packet.properties.wire.ptr = c->connack->properties;
+    const enum gate_answer answer = bk_connect_hold(c);
+    if (answer == GATE_HOLD)
+        bk_journal_wait(c->worker, &waiter);
+    return answer;
+}
+
+void bk_connect_committed(struct bk_client *c)
+{
+    struct bk_connack *connack = c->connack;
+    c->connack = NULL;
+    bk_connect_finish(c, connack);
+    free(connack);
+}
+
+/* --- Who is allowed in gets a session */
+
+static int bk_connect_grant(struct bk_client *c, struct bk_session *s, const struct mqtt_packet *connect)
+{
+    struct bk_grant *g = bk_grant_new(broker_access(c->worker->broker), bk_login_user(c, connect), bk_session_id(s),
+                                      bk_login_claims(c->login));
+    if (!g)
+        return -ENOMEM;
+    bk_grant_free(s->grant);
+    s->grant = g;
+    return 0;
+}
+
+static bool bk_connect_will_is_allowed(const struct bk_session *s, const struct mqtt_packet *connect)
+{
+    return !connect->connect.has_will || acl_may_publish(&s->grant->view, connect->connect.will.topic);
+}
+
+static enum gate_answer bk_connect_accept(struct bk_client *c, const struct mqtt_packet *connect)
+{
+    struct bk_agreement a = {.connect = connect};
+    struct bk_connack connack;
+    if (!bk_find_id(c->worker, &a))
+        return bk_connect_refuse(c, MQTT_REASON_CLIENT_ID_NOT_VALID, "MQTT-3.1.3-8: an empty client id");
+    a.expiry_s = bk_agreed_expiry(c, connect);
+    a.keep_alive_s = bk_agreed_keep_alive(c, connect->connect.keep_alive_s);
+    struct bk_session *s = bk_find_session(c, &a);
+    if (!s)
+        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    c->session = s;
+    bk_session_join(s, c);
+    s->expiry_s = a.expiry_s;
+    if (bk_connect_grant(c, s, connect) < 0 || bk_will_set(s, connect) < 0)
+        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    if (!bk_connect_will_is_allowed(s, connect))
+        return bk_connect_refuse(c, MQTT_REASON_NOT_AUTHORIZED, "it may not publish to the topic of its Will");
+    bk_journal_session(s);
+    bk_compose_connack(c, &a, &connack);
+    if (bk_journal_changes(c->worker) != c->journal_mark)
+        return bk_connect_wait(c, &connack);
+    bk_connect_finish(c, &connack);
+    return GATE_PASS;
+}
+
+enum gate_answer bk_connect_allowed(struct bk_client *c)
+{
+    c->journal_mark = bk_journal_changes(c->worker);
+    return bk_connect_accept(c, bk_login_connect(c->login));
+}
+
+enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *connect)
+{
+    const struct mqtt_bytes id = connect->connect.client_id;
+    const unsigned owner = id.len > 0 ? bk_worker_of(c->worker, id) : c->worker->index_of;
+    struct bk_login_fault fault;
+    c->version = connect->version;
+    if (owner != c->worker->index_of)
+        return bk_client_move(c, connect, owner)
+                   ? GATE_HOLD
+                   : bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    bk_client_enter(c, BK_CLIENT_CONNECTING);
+    bk_learn_from_connect(c, connect);
+    switch (bk_login_begin(c, connect, &fault)) {
+    case BK_LOGIN_ALLOWED:
+        return bk_connect_accept(c, connect);
+    case BK_LOGIN_REFUSED:
+        return bk_connect_refuse(c, fault.reason, fault.text);
+    case BK_LOGIN_WAITS_HELD:
+        return bk_connect_hold(c);
+    case BK_LOGIN_WAITS_AUTH:
+        break;
+    }
+    return GATE_PASS;
+}

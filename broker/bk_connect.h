@@ -1,0 +1,22 @@
+/* CONNECT: who comes, which session is theirs, what is agreed (MQTT 5.0 sections 3.1.4, 3.2). */
+#ifndef BK_CONNECT_H
+#define BK_CONNECT_H
+
+#include <stdint.h>
+
+#include "gate.h"
+
+struct bk_client;
+struct mqtt_packet;
+
+/* C has sent CONNECT. It is live afterwards, or closed (GATE_CLOSED), or its connection is on its way to the worker
+ * that owns the client id. */
+enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *connect);
+/* C, whose CONNECT has waited, may come in. */
+enum gate_answer bk_connect_allowed(struct bk_client *c);
+/* Or may not. C is gone. */
+enum gate_answer bk_connect_refuse(struct bk_client *c, uint8_t reason, const char *text);
+/* What C's CONNECT has changed is with the disk: CONNACK may leave. */
+void bk_connect_committed(struct bk_client *c);
+
+#endif

@@ -1,0 +1,859 @@
+/* The journal (bk_journal.h). */
+#define LOG_MODULE LOG_BROKER
+#include "bk_journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bk_client.h"
+#include "bk_connect.h"
+#include "bk_deliver.h"
+#include "bk_message.h"
+#include "bk_peers.h"
+#include "bk_record.h"
+#include "bk_recover.h"
+#include "bk_session.h"
+#include "bk_tag.h"
+#include "bk_will.h"
+#include "bk_worker.h"
+#include "err.h"
+#include "store.h"
+
+enum { BK_RETRY_MS = 1000 };
+
+struct bk_segment {
+    struct list link; /* in journal->segments */
+    struct bk_journal *journal;
+    struct bk_shared_segment *shared; /* with other workers, from before a restart; NULL: this worker's own */
+    uint32_t due;                     /* messages in it that are due to somebody */
+    bool is_read;                     /* nothing is added to it any more */
+    uint8_t key_len;
+    uint8_t key[15];
+};
+
+/* A message of the segment that grows: its bytes in `messages`. */
+struct bk_item {
+    struct bk_message *message; /* one reference */
+    size_t at, end;             /* END of the last one moves while targets are added */
+    size_t count_at;            /* where the number of targets stands */
+    uint32_t n;
+};
+
+struct bk_items {
+    struct bk_item *list;
+    size_t n, room;
+};
+
+struct bk_waiters {
+    struct bk_waiter *list;
+    size_t n, room;
+};
+
+/* Those of one flight, from its beginning on. */
+struct bk_answers {
+    struct list link; /* in journal->answers */
+    struct bk_journal *journal;
+    struct bk_waiters waiters;
+    unsigned n_due; /* the commit; the peers */
+};
+
+/* What is with the store, or comes next. */
+struct bk_flight {
+    struct bk_writer changes; /* { delete u8, key bytes, value bytes } */
+    struct bk_items items;
+    struct bk_waiters waiters;  /* of `next` */
+    struct bk_answers *answers; /* of `now`; NULL: none wait */
+    struct bk_segment *segment; /* of the items; NULL: none of them was due */
+    struct bk_writer body;      /* its value */
+};
+
+struct bk_journal {
+    struct bk_worker *worker;
+    struct store_client *client;
+    struct map sessions; /* by number */
+    struct list segments;
+    struct list dirty;         /* sessions with a record to be written */
+    struct list waiting;       /* sessions with QoS 2 that waits for the disk */
+    struct list resting;       /* the same, for the commit that is on its way */
+    struct list answers;       /* that have not been given, of flights that have begun */
+    struct list leaving;       /* shared segments that are not needed here, when what comes next has been committed */
+    struct list left;          /* the same, for the commit that is on its way */
+    struct bk_writer messages; /* of the items of `next` */
+    struct bk_flight next, now;
+    struct loop_task task;   /* at the end of the turn */
+    struct loop_timer retry; /* after a failure */
+    uint64_t changes;        /* counts */
+    uint64_t last_segment;
+    bool is_under_way; /* `now` is with the store, or will be again */
+    bool is_full;
+    bool is_failed; /* said in the log */
+    bool is_stopping;
+};
+
+static uint64_t bk_wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static bool bk_session_has_number(const struct map_node *node, const void *key)
+{
+    return node->hash == *(const uint64_t *)key;
+}
+
+static void bk_journal_touch(struct bk_journal *j)
+{
+    j->changes++;
+    if (!j->is_under_way && j->client && !j->is_stopping)
+        loop_defer(j->worker->loop, &j->task);
+}
+
+void bk_journal_promise(struct bk_worker *w)
+{
+    w->journal->changes++;
+}
+
+uint64_t bk_journal_changes(const struct bk_worker *w)
+{
+    return w->journal ? w->journal->changes : 0;
+}
+
+bool bk_journal_is_full(const struct bk_worker *w)
+{
+    return w->journal && w->journal->is_full;
+}
+
+/* --- Changes */
+
+static void bk_change_put(struct bk_writer *w, const struct bk_key *key, const struct bk_writer *value)
+{
+    bk_put_u8(w, 0);
+    bk_put_bytes(w, key->bytes, key->len);
+    bk_put_bytes(w, value->bytes, value->len);
+    w->has_failed |= value->has_failed;
+}
+
+static void bk_change_delete(struct bk_writer *w, const void *key, size_t key_len)
+{
+    bk_put_u8(w, 1);
+    bk_put_bytes(w, key, key_len);
+    bk_put_bytes(w, NULL, 0);
+}
+
+int bk_journal_restore_session(struct bk_journal *j, struct bk_session *s)
+{
+    if (map_add(&j->sessions, &s->by_number, s->number) < 0)
+        return -ENOMEM;
+    s->is_in_journal = true;
+    return 0;
+}
+
+struct bk_session *bk_journal_find_session(const struct bk_journal *j, uint64_t number)
+{
+    struct map_node *node = map_find(&j->sessions, number, &number);
+    return node ? container_of(node, struct bk_session, by_number) : NULL;
+}
+
+static void bk_journal_mark_dirty(struct bk_session *s)
+{
+    struct bk_journal *j = s->worker->journal;
+    if (!list_is_linked(&s->dirty_link))
+        list_add_tail(&j->dirty, &s->dirty_link);
+    bk_journal_touch(j);
+}
+
+void bk_journal_session(struct bk_session *s)
+{
+    struct bk_journal *j = s->worker->journal;
+    if (!j || (!s->is_in_journal && s->expiry_s == 0))
+        return;
+    if (!s->is_in_journal && bk_journal_restore_session(j, s) < 0) {
+        log_error(NULL, "session '%.*s' will not survive a restart: out of memory", (int)s->id_len, s->id);
+        return;
+    }
+    s->is_record_dirty = s->is_window_dirty = true;
+    bk_journal_mark_dirty(s);
+}
+
+void bk_journal_window(struct bk_session *s)
+{
+    if (!s->is_in_journal)
+        return;
+    s->is_window_dirty = true;
+    bk_journal_mark_dirty(s);
+}
+
+void bk_journal_leave(struct bk_session *s)
+{
+    list_del(&s->dirty_link);
+    list_del(&s->waiting_link);
+    if (s->is_in_journal)
+        map_remove(&s->worker->journal->sessions, &s->by_number);
+    s->is_in_journal = false;
+}
+
+void bk_journal_inbound(struct bk_worker *w, const struct bk_publication *p)
+{
+    struct bk_writer value = {0};
+    if (!w->journal || p->inbound_session == 0)
+        return;
+    const struct bk_key key = bk_key_of_inbound(p->inbound_session, (uint16_t)p->inbound_id);
+    bk_put_u8(&value, 0);
+    bk_change_put(&w->journal->next.changes, &key, &value);
+    free(value.bytes);
+    bk_journal_touch(w->journal);
+}
+
+void bk_journal_inbound_gone(struct bk_session *s, uint16_t id)
+{
+    struct bk_journal *j = s->worker->journal;
+    if (!s->is_in_journal || !s->has_inbound_records)
+        return;
+    const struct bk_key key = bk_key_of_inbound(s->number, id);
+    bk_change_delete(&j->next.changes, key.bytes, key.len);
+    bk_journal_touch(j);
+}
+
+void bk_journal_session_gone(struct bk_session *s)
+{
+    struct bk_journal *j = s->worker->journal;
+    struct bk_entry *e;
+    if (!s->is_in_journal)
+        return;
+    for (uint64_t pos = 0; (e = bk_queue_open_next(&s->queue, &pos));)
+        bk_journal_done(s, e);
+    for (uint64_t pos = 0; (e = bk_queue_waiting_next(&s->queue, &pos));)
+        bk_journal_done(s, e);
+    uint16_t id;
+    enum mqtt_inflight_state state;
+    for (uint32_t pos = 0; mqtt_inflight_next(&s->inbound, &pos, &id, &state);)
+        bk_journal_inbound_gone(s, id);
+    struct bk_key key = bk_key_of_session(BK_RECORD_SESSION, s->number);
+    bk_change_delete(&j->next.changes, key.bytes, key.len);
+    key = bk_key_of_session(BK_RECORD_WINDOW, s->number);
+    bk_change_delete(&j->next.changes, key.bytes, key.len);
+    bk_journal_touch(j);
+}
+
+void bk_journal_subscription(struct bk_session *s, uint32_t serial, struct mqtt_bytes filter, uint32_t options,
+                             uint32_t identifier)
+{
+    struct bk_journal *j = s->worker->journal;
+    struct bk_writer value = {0};
+    if (!s->is_in_journal)
+        return;
+    const struct bk_key key = bk_key_of_subscription(s->number, serial);
+    bk_put_bytes(&value, filter.ptr, filter.len);
+    bk_put_u32(&value, options);
+    bk_put_u32(&value, identifier);
+    bk_change_put(&j->next.changes, &key, &value);
+    free(value.bytes);
+    bk_journal_touch(j);
+}
+
+void bk_journal_subscription_gone(struct bk_session *s, uint32_t serial)
+{
+    struct bk_journal *j = s->worker->journal;
+    if (!s->is_in_journal)
+        return;
+    const struct bk_key key = bk_key_of_subscription(s->number, serial);
+    bk_change_delete(&j->next.changes, key.bytes, key.len);
+    bk_journal_touch(j);
+}
+
+void bk_journal_retained(struct bk_worker *w, struct mqtt_bytes topic, struct bk_message *m)
+{
+    struct bk_journal *j = w->journal;
+    struct bk_writer value = {0};
+    if (!j || (topic.len >= 5 && memcmp(topic.ptr, "$SYS/", 5) == 0))
+        return; /* $SYS is made anew */
+    const struct bk_key key = bk_key_of_topic(topic);
+    if (m) {
+        bk_put_message(&value, m, loop_now_ms(w->loop), bk_wall_ms());
+        bk_change_put(&j->next.changes, &key, &value);
+        free(value.bytes);
+    } else {
+        bk_change_delete(&j->next.changes, key.bytes, key.len);
+    }
+    bk_journal_touch(j);
+}
+
+/* --- Deliveries */
+
+static struct bk_item *bk_items_last(struct bk_items *items)
+{
+    return items->n > 0 ? &items->list[items->n - 1] : NULL;
+}
+
+struct bk_message *bk_journal_message(struct bk_session *s, struct bk_publication *p)
+{
+    struct bk_message *m = bk_publication_keep(p);
+    if (!m || !s->is_in_journal || !m->is_in_journal)
+        return m;
+    const struct bk_item *last = bk_items_last(&s->worker->journal->next.items);
+    if (last && last->message == m)
+        return m;
+    struct bk_message *copy = bk_message_copy(m);
+    if (!copy)
+        return NULL;
+    bk_message_unref(p->message);
+    p->message = copy;
+    return copy;
+}
+
+static struct bk_item *bk_journal_item(struct bk_journal *j, struct bk_message *m)
+{
+    struct bk_items *items = &j->next.items;
+    struct bk_item *last = bk_items_last(items);
+    if (last && last->message == m)
+        return last;
+    if (items->n == items->room) {
+        const size_t room = items->room == 0 ? 64 : items->room * 2;
+        struct bk_item *list = realloc(items->list, room * sizeof *list);
+        if (!list)
+            return NULL;
+        items->list = list;
+        items->room = room;
+    }
+    struct bk_item *item = &items->list[items->n++];
+    *item = (struct bk_item){.message = bk_message_ref(m), .at = j->messages.len};
+    bk_put_message(&j->messages, m, loop_now_ms(j->worker->loop), bk_wall_ms());
+    item->count_at = j->messages.len;
+    bk_put_u32(&j->messages, 0);
+    m->is_in_journal = true;
+    return item;
+}
+
+void bk_journal_delivery(struct bk_session *s, struct bk_entry *e)
+{
+    struct bk_journal *j = s->worker->journal;
+    if (!s->is_in_journal)
+        return;
+    struct bk_item *item = bk_journal_item(j, e->message);
+    if (!item) {
+        j->messages.has_failed = true;
+        return;
+    }
+    const uint32_t n_ids = e->tag ? e->tag->n_ids : 0;
+    bk_put_u64(&j->messages, s->number);
+    bk_put_u64(&j->messages, e->number);
+    bk_put_u8(&j->messages, (uint8_t)(e->qos | (e->retain ? BK_FLAG_RETAIN : 0)));
+    bk_put_varint(&j->messages, n_ids);
+    for (uint32_t i = 0; i < n_ids; i++)
+        bk_put_varint(&j->messages, e->tag->ids[i]);
+    bk_set_u32(&j->messages, item->count_at, ++item->n);
+    item->end = j->messages.len;
+    e->message->due++;
+    bk_journal_touch(j);
+}
+
+static void bk_segment_let_go(struct bk_segment *segment)
+{
+    struct bk_journal *j = segment->journal;
+    if (segment->due > 0 || !segment->is_read)
+        return;
+    if (segment->shared) {
+        /* its record may only go behind the windows that say that nothing in it is due */
+        list_move_tail(&j->leaving, &segment->link);
+        bk_journal_touch(j);
+        return;
+    }
+    bk_change_delete(&j->next.changes, segment->key, segment->key_len);
+    list_del(&segment->link);
+    free(segment);
+    bk_journal_touch(j);
+}
+
+void bk_journal_done(struct bk_session *s, struct bk_entry *e)
+{
+    struct bk_message *m = e->message;
+    if (!s->is_in_journal || !m || m->due == 0 || --m->due > 0 || !m->segment)
+        return;
+    struct bk_segment *segment = m->segment;
+    m->segment = NULL;
+    segment->due--;
+    bk_segment_let_go(segment);
+}
+
+bool bk_journal_is_safe(const struct bk_session *s, const struct bk_entry *e)
+{
+    struct bk_journal *j = s->worker->journal;
+    if (!s->is_in_journal || !e->message || e->message->segment)
+        return true;
+    struct bk_session *waits = (struct bk_session *)(uintptr_t)s;
+    if (!list_is_linked(&waits->waiting_link))
+        list_add_tail(&j->waiting, &waits->waiting_link);
+    return false;
+}
+
+/* --- Waiting */
+
+void bk_journal_wait(struct bk_worker *w, const struct bk_waiter *waiter)
+{
+    struct bk_journal *j = w->journal;
+    struct bk_waiters *waiters = &j->next.waiters;
+    if (waiters->n == waiters->room) {
+        const size_t room = waiters->room == 0 ? 64 : waiters->room * 2;
+        struct bk_waiter *list = realloc(waiters->list, room * sizeof *list);
+        if (!list)
+            abort(); /* an answer that is never given hangs its client: as for a timer */
+        waiters->list = list;
+        waiters->room = room;
+    }
+    waiters->list[waiters->n++] = *waiter;
+    if (waiter->client)
+        waiter->client->n_waiting++;
+    bk_journal_touch(j);
+}
+
+static void bk_waiters_forget(struct bk_waiters *waiters, const struct bk_client *c)
+{
+    for (size_t i = 0; i < waiters->n; i++)
+        if (waiters->list[i].client == c)
+            waiters->list[i].client = NULL;
+}
+
+void bk_journal_forget(struct bk_client *c)
+{
+    struct bk_journal *j = c->worker->journal;
+    if (c->n_waiting == 0)
+        return;
+    bk_waiters_forget(&j->next.waiters, c);
+    list_for_each (it, &j->answers)
+        bk_waiters_forget(&list_entry(it, struct bk_answers, link)->waiters, c);
+}
+
+/* An exchange whose message is at other workers: from here on its id is known for good. */
+static void bk_waiter_settle(struct bk_journal *j, const struct bk_waiter *waiter)
+{
+    struct bk_session *s = bk_journal_find_session(j, waiter->number);
+    if (!s || mqtt_inflight_find(&s->inbound, waiter->id) != MQTT_INFLIGHT_PUBLISH_2)
+        return;
+    struct bk_client *c = s->client && bk_client_is_live(s->client) ? s->client : NULL;
+    mqtt_inflight_advance(&s->inbound, waiter->id, MQTT_INFLIGHT_PUBREC);
+    if (c && waiter->is_written)
+        bk_client_send_ack(c, MQTT_PUBREC, waiter->id, waiter->reason);
+    bk_journal_window(s);
+    if (!c || waiter->is_written)
+        return;
+    const struct bk_waiter answer = {.client = c, .type = MQTT_PUBREC, .id = waiter->id, .reason = waiter->reason};
+    bk_journal_wait(j->worker, &answer);
+}
+
+static void bk_waiter_answer(struct bk_journal *j, struct bk_waiter *waiter)
+{
+    struct bk_client *c = waiter->client;
+    if (waiter->is_exchange) {
+        bk_waiter_settle(j, waiter);
+    } else if (c) {
+        c->n_waiting--;
+        if (waiter->packet)
+            conn_write(c->conn, waiter->packet, waiter->packet_len);
+        else if (waiter->type == MQTT_CONNACK)
+            bk_connect_committed(c);
+        else
+            bk_client_send_ack(c, waiter->type, waiter->id, waiter->reason);
+    }
+    free(waiter->packet);
+}
+
+/* One of the two that they wait for has come. Clients that go meanwhile are found in the list (bk_journal_forget()). */
+static void bk_answers_step(void *arg)
+{
+    struct bk_answers *a = arg;
+    if (--a->n_due > 0)
+        return;
+    for (size_t i = 0; i < a->waiters.n; i++)
+        bk_waiter_answer(a->journal, &a->waiters.list[i]);
+    list_del(&a->link);
+    free(a->waiters.list);
+    free(a);
+}
+
+/* What a peer waits for does not wait for other peers. */
+static void bk_answers_commit(struct bk_answers *a)
+{
+    for (size_t i = 0; i < a->waiters.n; i++) {
+        struct bk_waiter *waiter = &a->waiters.list[i];
+        if (waiter->peer)
+            bk_peer_committed(waiter->peer, waiter->number);
+    }
+    bk_answers_step(a);
+}
+
+/* A flight with WAITERS begins. */
+static struct bk_answers *bk_answers_begin(struct bk_journal *j, const struct bk_waiters *waiters)
+{
+    if (waiters->n == 0)
+        return NULL;
+    struct bk_answers *a = malloc(sizeof *a);
+    if (!a)
+        abort(); /* as in bk_journal_wait() */
+    *a = (struct bk_answers){.journal = j, .waiters = *waiters, .n_due = 1};
+    list_add_tail(&j->answers, &a->link);
+    if (bk_peers_hold(j->worker, bk_answers_step, a))
+        a->n_due++;
+    return a;
+}
+
+/* --- Records of sessions */
+
+static void bk_put_will(struct bk_writer *w, const struct bk_will *will, uint64_t now_ms, uint64_t wall_ms)
+{
+    bk_put_u8(w, will != NULL);
+    if (!will)
+        return;
+    bk_put_message(w, will->message, now_ms, wall_ms);
+    bk_put_u32(w, will->delay_s);
+    bk_put_u8(w, will->has_expiry);
+    bk_put_u32(w, will->expiry_s);
+    bk_put_u64(w, will->due_ms == 0 ? 0 : will->due_ms + wall_ms - now_ms);
+}
+
+static void bk_put_session(struct bk_writer *w, const struct bk_session *s, uint64_t now_ms, uint64_t wall_ms)
+{
+    bk_put_bytes(w, s->id, s->id_len);
+    bk_put_u32(w, s->expiry_s);
+    bk_put_u64(w, s->expires_ms == 0 ? 0 : s->expires_ms + wall_ms - now_ms);
+    bk_put_will(w, s->will, now_ms, wall_ms);
+}
+
+static void bk_put_window(struct bk_writer *w, struct bk_session *s)
+{
+    struct bk_entry *e;
+    uint32_t pos = 0;
+    uint16_t id;
+    enum mqtt_inflight_state state;
+    bk_put_u64(w, s->queue.next);
+    bk_put_u16(w, s->queue.last_id);
+    bk_put_varint(w, s->queue.open);
+    for (uint64_t at = 0; (e = bk_queue_open_next(&s->queue, &at));) {
+        bk_put_u64(w, e->number);
+        bk_put_u16(w, e->id);
+        bk_put_u8(w, e->state);
+    }
+    uint32_t n = 0;
+    while (mqtt_inflight_next(&s->inbound, &pos, &id, &state))
+        n += state == MQTT_INFLIGHT_PUBREC;
+    bk_put_varint(w, n);
+    for (pos = 0; mqtt_inflight_next(&s->inbound, &pos, &id, &state);)
+        if (state == MQTT_INFLIGHT_PUBREC) /* others are not known for good, see bk_waiter_settle() */
+            bk_put_u16(w, id);
+}
+
+static void bk_journal_write_session(struct bk_journal *j, struct bk_session *s, uint64_t wall_ms)
+{
+    struct bk_writer value = {0};
+    if (s->is_record_dirty) {
+        const struct bk_key key = bk_key_of_session(BK_RECORD_SESSION, s->number);
+        bk_put_session(&value, s, loop_now_ms(j->worker->loop), wall_ms);
+        bk_change_put(&j->next.changes, &key, &value);
+        value.len = 0;
+    }
+    if (s->is_window_dirty) {
+        const struct bk_key key = bk_key_of_session(BK_RECORD_WINDOW, s->number);
+        bk_put_window(&value, s);
+        bk_change_put(&j->next.changes, &key, &value);
+    }
+    free(value.bytes);
+    s->is_record_dirty = s->is_window_dirty = false;
+}
+
+static void bk_journal_write_sessions(struct bk_journal *j)
+{
+    const uint64_t wall_ms = bk_wall_ms();
+    list_for_each_safe (it, tmp, &j->dirty) {
+        list_del(it);
+        bk_journal_write_session(j, list_entry(it, struct bk_session, dirty_link), wall_ms);
+    }
+}
+
+/* --- Segments */
+
+static struct bk_segment *bk_segment_new(struct bk_journal *j, const void *key, size_t key_len)
+{
+    struct bk_segment *segment = calloc(1, sizeof *segment);
+    if (!segment)
+        return NULL;
+    assert(key_len <= sizeof segment->key);
+    segment->journal = j;
+    list_add_tail(&j->segments, &segment->link);
+    segment->key_len = (uint8_t)key_len;
+    memcpy(segment->key, key, key_len);
+    return segment;
+}
+
+struct bk_segment *bk_journal_restore_segment(struct bk_journal *j, const void *key, size_t key_len,
+                                              struct bk_shared_segment *shared)
+{
+    struct bk_segment *segment = bk_segment_new(j, key, key_len);
+    struct cursor c = cursor_make(key, key_len);
+    uint64_t number;
+    if (!segment)
+        return NULL;
+    segment->shared = shared;
+    cursor_skip(&c, key_len < 3 ? key_len : 3);
+    if (bk_get_u64(&c, &number) == 0 && number > j->last_segment)
+        j->last_segment = number; /* new ones do not take its key */
+    return segment;
+}
+
+void bk_journal_restore_message(struct bk_segment *segment, struct bk_message *m, uint32_t n)
+{
+    m->segment = segment;
+    m->is_in_journal = true;
+    m->due = n;
+    segment->due++;
+}
+
+void bk_journal_restore_done(struct bk_segment *segment)
+{
+    segment->is_read = true;
+    bk_segment_let_go(segment);
+}
+
+/* What of the items is still due becomes the value of a segment. */
+static void bk_journal_make_segment(struct bk_journal *j)
+{
+    struct bk_flight *now = &j->now;
+    for (size_t i = 0; i < now->items.n; i++) {
+        const struct bk_item *item = &now->items.list[i];
+        if (item->message->due == 0)
+            continue;
+        if (!now->segment) {
+            const struct bk_key key = bk_key_of_segment((uint16_t)j->worker->index_of, ++j->last_segment);
+            now->segment = bk_segment_new(j, key.bytes, key.len);
+            if (!now->segment) {
+                now->body.has_failed = true;
+                return;
+            }
+        }
+        bk_put_raw(&now->body, j->messages.bytes + item->at, item->end - item->at);
+    }
+}
+
+/* It is with the disk: messages that are still due belong to it. */
+static void bk_journal_settle_items(struct bk_flight *now)
+{
+    for (size_t i = 0; i < now->items.n; i++) {
+        struct bk_message *m = now->items.list[i].message;
+        if (now->segment && m->due > 0) {
+            m->segment = now->segment;
+            now->segment->due++;
+        }
+        bk_message_unref(m);
+    }
+    free(now->items.list);
+    now->items = (struct bk_items){0};
+    if (now->segment) {
+        now->segment->is_read = true;
+        bk_segment_let_go(now->segment);
+    }
+    now->segment = NULL;
+}
+
+/* --- Commits */
+
+static void bk_journal_on_turn_end(struct loop_task *task);
+
+static bool bk_journal_has_work(const struct bk_journal *j)
+{
+    return j->next.changes.len > 0 || j->next.items.n > 0 || j->next.waiters.n > 0 || !list_is_empty(&j->dirty) ||
+           !list_is_empty(&j->leaving);
+}
+
+static void bk_flight_clear(struct bk_flight *f)
+{
+    free(f->changes.bytes);
+    free(f->body.bytes);
+    f->changes = f->body = (struct bk_writer){0};
+}
+
+static void bk_journal_pump_waiting(struct bk_journal *j)
+{
+    while (!list_is_empty(&j->resting)) {
+        struct bk_session *s = list_entry(list_first(&j->resting), struct bk_session, waiting_link);
+        list_del(&s->waiting_link);
+        bk_deliver_pump(s);
+    }
+}
+
+/* Whoever of the workers needs a shared segment last deletes it. */
+static void bk_journal_leave_shared(struct bk_journal *j)
+{
+    list_for_each_safe (it, tmp, &j->left) {
+        struct bk_segment *segment = list_entry(it, struct bk_segment, link);
+        if (bk_shared_segment_leave(segment->shared))
+            bk_change_delete(&j->next.changes, segment->key, segment->key_len);
+        list_del(it);
+        free(segment);
+    }
+}
+
+static void bk_journal_on_done(void *arg, int result)
+{
+    struct bk_journal *j = arg;
+    if (result != 0) {
+        if (!j->is_failed)
+            log_error(NULL, "the store does not take what has changed%s; nothing is acknowledged until it does: %s",
+                      result == STORE_FULL ? ", it is full" : "", result < 0 ? err_text() : "trying again");
+        j->is_failed = true;
+        j->is_full = result == STORE_FULL;
+        if (!j->is_stopping)
+            loop_timer_start(&j->retry, BK_RETRY_MS);
+        return;
+    }
+    if (j->is_failed)
+        log_info(NULL, "the store takes changes again");
+    j->is_failed = j->is_full = false;
+    j->is_under_way = false;
+    bk_flight_clear(&j->now);
+    bk_journal_settle_items(&j->now);
+    bk_journal_leave_shared(j);
+    struct bk_answers *answers = j->now.answers;
+    j->now.answers = NULL;
+    if (answers)
+        bk_answers_commit(answers);
+    bk_journal_pump_waiting(j);
+    if (j->is_stopping)
+        bk_journal_on_turn_end(&j->task);
+    else if (bk_journal_has_work(j))
+        loop_defer(j->worker->loop, &j->task);
+}
+
+static void bk_journal_submit_changes(struct store_batch *b, const struct bk_writer *changes)
+{
+    struct cursor c = cursor_make(changes->bytes, changes->len);
+    struct mqtt_bytes key, value;
+    uint8_t is_delete;
+    while (cursor_read_u8(&c, &is_delete) == 0 && bk_get_bytes(&c, &key) == 0 && bk_get_bytes(&c, &value) == 0) {
+        const struct store_bytes k = {key.ptr, key.len};
+        const struct store_value v = {.head = {value.ptr, value.len}};
+        if (is_delete)
+            store_delete(b, k);
+        else
+            store_put(b, k, &v);
+    }
+}
+
+/* Hand `now` to the store, for the first time or again. */
+static void bk_journal_send(struct bk_journal *j)
+{
+    struct bk_flight *now = &j->now;
+    struct store_batch *b = store_begin(j->client);
+    if (now->changes.has_failed || now->body.has_failed) {
+        log_error(NULL, "out of memory: what has changed cannot be written, and what waits for it is not acknowledged");
+        abort(); /* the store would miss a part: a restart from what it has is the honest way on */
+    }
+    bk_journal_submit_changes(b, &now->changes);
+    if (now->segment) {
+        const struct store_value v = {.body = {now->body.bytes, now->body.len}};
+        store_put(b, (struct store_bytes){now->segment->key, now->segment->key_len}, &v);
+    }
+    store_commit(b, 0, bk_journal_on_done, j);
+}
+
+static void bk_journal_on_turn_end(struct loop_task *task)
+{
+    struct bk_journal *j = container_of(task, struct bk_journal, task);
+    if (j->is_under_way || !bk_journal_has_work(j))
+        return;
+    bk_journal_write_sessions(j);
+    j->now = j->next;
+    j->next = (struct bk_flight){0};
+    j->now.changes.has_failed |= j->messages.has_failed;
+    bk_journal_make_segment(j);
+    j->messages.len = 0;
+    list_splice_tail(&j->resting, &j->waiting);
+    list_splice_tail(&j->left, &j->leaving);
+    j->now.answers = bk_answers_begin(j, &j->now.waiters);
+    j->now.waiters = (struct bk_waiters){0};
+    j->is_under_way = true;
+    bk_journal_send(j);
+}
+
+static void bk_journal_on_retry(struct loop_timer *timer)
+{
+    bk_journal_send(container_of(timer, struct bk_journal, retry));
+}
+
+/* --- Life */
+
+struct bk_journal *bk_journal_new(struct bk_worker *w)
+{
+    struct bk_journal *j = calloc(1, sizeof *j);
+    if (!j)
+        return NULL;
+    j->worker = w;
+    map_init(&j->sessions, bk_session_has_number);
+    list_init(&j->segments);
+    list_init(&j->answers);
+    list_init(&j->leaving);
+    list_init(&j->left);
+    list_init(&j->dirty);
+    list_init(&j->waiting);
+    list_init(&j->resting);
+    loop_task_init(&j->task, bk_journal_on_turn_end);
+    loop_timer_init(&j->retry, w->loop, bk_journal_on_retry);
+    return j;
+}
+
+int bk_journal_start(struct bk_journal *j, struct store *store)
+{
+    const int r = store_attach(store, j->worker->loop, &j->client);
+    if (r >= 0 && bk_journal_has_work(j))
+        loop_defer(j->worker->loop, &j->task);
+    return r;
+}
+
+void bk_journal_stop(struct bk_journal *j)
+{
+    if (!j || !j->client)
+        return;
+    j->is_stopping = true;
+    bk_journal_on_turn_end(&j->task);
+    j->client = store_detach(j->client);
+    loop_timer_stop(&j->retry);
+    loop_task_cancel(&j->task);
+}
+
+static void bk_waiters_free(struct bk_waiters *waiters)
+{
+    for (size_t i = 0; i < waiters->n; i++)
+        free(waiters->list[i].packet);
+    free(waiters->list);
+}
+
+static void bk_flight_free(struct bk_flight *f)
+{
+    bk_flight_clear(f);
+    for (size_t i = 0; i < f->items.n; i++)
+        bk_message_unref(f->items.list[i].message);
+    free(f->items.list);
+    bk_waiters_free(&f->waiters);
+}
+
+struct bk_journal *bk_journal_free(struct bk_journal *j)
+{
+    if (!j)
+        return NULL;
+    bk_journal_stop(j);
+    list_splice_tail(&j->segments, &j->leaving);
+    list_splice_tail(&j->segments, &j->left);
+    list_for_each_safe (it, tmp, &j->segments)
+        free(list_entry(it, struct bk_segment, link));
+    list_for_each_safe (it, tmp, &j->answers) {
+        bk_waiters_free(&list_entry(it, struct bk_answers, link)->waiters);
+        free(list_entry(it, struct bk_answers, link));
+    }
+    bk_flight_free(&j->next);
+    bk_flight_free(&j->now);
+    free(j->messages.bytes);
+    map_deinit(&j->sessions);
+    free(j);
+    return NULL;
+}

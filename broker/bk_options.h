@@ -1,0 +1,45 @@
+/* The options of mqtt-broker: what it adds to those of every program (program.h). */
+#ifndef BK_OPTIONS_H
+#define BK_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "program.h"
+
+/* --slow-consumer */
+enum bk_slow_consumer { BK_SLOW_DROP = 0, BK_SLOW_PACE };
+
+/* One listener, as the file's `listeners` or --listen describe it. */
+struct bk_listener_options {
+    char *url;
+};
+
+struct bk_options {
+    struct program_options program; /* first */
+    struct config_items listeners;  /* of struct bk_listener_options */
+    char *store;                    /* URL, see store.h */
+    int durability;                 /* enum store_durability */
+    bool repair;
+    bool allow_anonymous;
+    char *password_file, *acl_file, *scram_file; /* NULL: none, as those below */
+    char *jwt_key, *jwt_algorithm, *jwt_issuer, *jwt_audience;
+    int slow_consumer; /* enum bk_slow_consumer */
+    int shared_policy; /* enum bk_share_policy */
+    uint64_t slow_consumer_timeout_ms;
+    uint64_t sys_interval_ms; /* 0 = no $SYS */
+    uint64_t connect_timeout_ms;
+    uint64_t max_session_expiry_ms; /* 0 = no limit, as all below */
+    uint64_t max_keep_alive_ms;
+    uint64_t max_packet_bytes;
+    int64_t receive_maximum;
+    int64_t topic_alias_maximum;
+    int64_t max_subscriptions; /* of a client */
+    int64_t max_topic_levels;
+    int64_t max_queued_messages; /* of a session, as the one below */
+    uint64_t max_queued_bytes;
+};
+
+extern const struct config_program bk_config;
+
+#endif

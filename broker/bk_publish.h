@@ -1,0 +1,26 @@
+/* PUBLISH from a client, and from the broker itself: checked, made a publication, routed, retained, acknowledged. */
+#ifndef BK_PUBLISH_H
+#define BK_PUBLISH_H
+
+#include <stdbool.h>
+
+#include "gate.h"
+#include "mqtt_packet.h"
+
+struct bk_client;
+struct bk_message;
+struct bk_publication;
+struct bk_worker;
+
+/* C is gone after GATE_CLOSED. */
+enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet *packet);
+/* PUBREL of C. */
+void bk_publish_release(struct bk_client *c, const struct mqtt_packet *packet);
+
+/* --max-topic-levels: of a topic or a filter. */
+bool bk_publish_has_too_many_levels(const struct bk_worker *w, struct mqtt_bytes topic);
+
+/* What nobody's PUBLISH brought: a Will, $SYS. Routed, and retained if it says so. */
+void bk_publish_message(struct bk_worker *w, struct bk_message *m);
+
+#endif

@@ -1,0 +1,352 @@
+/* Shared subscriptions (bk_share.h). */
+#include "bk_share.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bk_deliver.h"
+#include "bk_message.h"
+#include "bk_options.h"
+#include "bk_peers.h"
+#include "bk_route.h"
+#include "bk_session.h"
+#include "bk_tag.h"
+#include "bk_worker.h"
+
+struct bk_share *bk_share_ref(struct bk_share *s)
+{
+    s->refs++;
+    return s;
+}
+
+struct bk_share *bk_share_unref(struct bk_share *s)
+{
+    if (!s || --s->refs > 0)
+        return NULL;
+    map_remove(&s->worker->shares, &s->node);
+    free(s->members);
+    free(s->workers);
+    free(s);
+    return NULL;
+}
+
+struct bk_share *bk_share_find(struct bk_worker *w, struct mqtt_bytes text)
+{
+    struct map_node *node = map_find(&w->shares, map_hash_bytes(text.ptr, text.len), &text);
+    return node ? container_of(node, struct bk_share, node) : NULL;
+}
+
+int bk_share_get(struct bk_worker *w, struct mqtt_bytes text, struct mqtt_bytes filter, struct bk_share **ret_share)
+{
+    struct bk_share *s = bk_share_find(w, text);
+    *ret_share = s ? bk_share_ref(s) : NULL;
+    if (s)
+        return 0;
+    s = calloc(1, sizeof *s + text.len);
+    if (!s)
+        return -ENOMEM;
+    s->worker = w;
+    s->refs = 1;
+    s->text_len = (uint16_t)text.len;
+    s->filter_at = (uint16_t)(text.len - filter.len);
+    memcpy(s->text, text.ptr, text.len);
+    if (w->peers)
+        s->workers = calloc(w->n_workers, sizeof *s->workers);
+    if ((w->peers && !s->workers) || map_add(&w->shares, &s->node, map_hash_bytes(text.ptr, text.len)) < 0) {
+        free(s->workers);
+        free(s);
+        return -ENOMEM;
+    }
+    *ret_share = s;
+    return 0;
+}
+
+/* --- Members */
+
+static struct bk_member *bk_share_member(const struct bk_share *s, const struct bk_session *session)
+{
+    for (size_t i = 0; i < s->n_members; i++)
+        if (s->members[i].session == session)
+            return &s->members[i];
+    return NULL;
+}
+
+bool bk_share_has(const struct bk_share *s, const struct bk_session *session)
+{
+    return bk_share_member(s, session) != NULL;
+}
+
+/* The first member anywhere makes the entry in the index. */
+static int bk_share_enter_index(struct bk_share *s)
+{
+    const struct mqtt_bytes filter = {(const uint8_t *)s->text + s->filter_at, s->text_len - (uint32_t)s->filter_at};
+    const struct topic_entry entry = {.owner = s, .options = BK_ENTRY_SHARE};
+    const int r = s->filter ? 0 : topic_index_add(s->worker->index, filter, &entry, &s->filter);
+    return r < 0 ? r : 0;
+}
+
+/* The last one takes it out. */
+static void bk_share_leave_index(struct bk_share *s)
+{
+    if (s->n_members > 0 || s->n_far > 0 || !s->filter)
+        return;
+    topic_index_remove(s->worker->index, s->filter, s);
+    s->filter = NULL;
+}
+
+int bk_share_join(struct bk_share *s, const struct bk_member *member, bool *ret_was_member)
+{
+    struct bk_member *m = bk_share_member(s, member->session);
+    *ret_was_member = m != NULL;
+    if (m) {
+        bk_tag_unref(m->tag);
+        *m = *member;
+        return 0;
+    }
+    if (s->n_members == s->room) {
+        const size_t room = s->room == 0 ? 4 : s->room * 2;
+        struct bk_member *members = realloc(s->members, room * sizeof *members);
+        if (!members)
+            return -ENOMEM;
+        s->members = members;
+        s->room = room;
+    }
+    if (bk_share_enter_index(s) < 0)
+        return -ENOMEM;
+    s->members[s->n_members++] = *member;
+    bk_share_tell(s);
+    return 0;
+}
+
+void bk_share_guard(struct bk_share *s, const struct bk_session *session, uint32_t guard)
+{
+    struct bk_member *m = bk_share_member(s, session);
+    if (m)
+        m->options = (m->options & ~(uint32_t)BK_ENTRY_GUARDED) | guard;
+}
+
+void bk_share_leave(struct bk_share *s, const struct bk_session *session)
+{
+    struct bk_member *m = bk_share_member(s, session);
+    if (!m)
+        return;
+    bk_share_ref(s); /* the tag's may be the last but this one */
+    bk_tag_unref(m->tag);
+    const size_t at = (size_t)(m - s->members);
+    memmove(m, m + 1, (--s->n_members - at) * sizeof *m);
+    if (s->turn > at)
+        s->turn--;
+    bk_share_leave_index(s);
+    bk_share_tell(s);
+    bk_share_unref(s);
+}
+
+/* --- Choosing */
+
+/* How gladly a member is given a message: it can send it at once; it is there; it will come back. */
+static int bk_member_rank(const struct bk_member *m)
+{
+    const struct bk_session *s = m->session;
+    if (bk_deliver_is_open(s))
+        return 3;
+    if (s->client)
+        return 2;
+    return s->expiry_s > 0 ? 1 : 0;
+}
+
+/* Members of WORKER, as far as is known here. */
+static uint32_t bk_share_count(const struct bk_share *s, unsigned worker)
+{
+    if (worker == s->worker->index_of)
+        return (uint32_t)s->n_members;
+    return s->workers[worker].here + s->workers[worker].away;
+}
+
+static size_t bk_share_total(const struct bk_share *s)
+{
+    return s->n_members + s->n_far;
+}
+
+/* Where looking begins, among the members of all workers in their order. */
+static size_t bk_share_start(const struct bk_share *s, const struct bk_publication *p)
+{
+    const size_t n = bk_share_total(s);
+    switch ((enum bk_share_policy)s->worker->options->shared_policy) {
+    case BK_SHARE_HASH_CLIENT:
+        return (size_t)(p->publisher % n);
+    case BK_SHARE_HASH_TOPIC:
+        return (size_t)(map_hash_bytes(p->topic.ptr, p->topic.len) % n);
+    case BK_SHARE_ROUND_ROBIN:
+    case BK_SHARE_LEAST_INFLIGHT:
+    case BK_SHARE_STICKY:
+        return s->turn % n;
+    }
+    return 0;
+}
+
+static bool bk_member_is_better(const struct bk_share *s, const struct bk_member *a, const struct bk_member *b)
+{
+    const int rank_a = bk_member_rank(a), rank_b = bk_member_rank(b);
+    if (rank_a != rank_b || s->worker->options->shared_policy != BK_SHARE_LEAST_INFLIGHT)
+        return rank_a > rank_b;
+    return a->session->queue.open + bk_queue_waiting(&a->session->queue) <
+           b->session->queue.open + bk_queue_waiting(&b->session->queue);
+}
+
+/* Of this worker; the first of the best rank from START on is taken. NULL: nobody. */
+static struct bk_member *bk_share_choose(struct bk_share *s, size_t start, const struct bk_session *except)
+{
+    const bool takes_best_rank = s->worker->options->shared_policy != BK_SHARE_LEAST_INFLIGHT;
+    struct bk_member *best = NULL;
+    for (size_t i = 0; i < s->n_members; i++) {
+        struct bk_member *m = &s->members[(start + i) % s->n_members];
+        if (m->session == except || bk_member_rank(m) == 0)
+            continue;
+        if (!best || bk_member_is_better(s, m, best))
+            best = m;
+        if (takes_best_rank && bk_member_rank(best) == 3)
+            break;
+    }
+    return best;
+}
+
+/* What is looked for: a member here that SELF says how gladly takes the message, or another worker. */
+struct bk_share_search {
+    struct bk_member *self; /* the best of this worker; NULL: none */
+    const struct bk_workers_set *tried;
+    unsigned first; /* the worker of the slot where looking begins */
+};
+
+enum { BK_SHARE_NOWHERE = UINT32_MAX };
+
+/* The first worker from the beginning on where somebody is connected (or, IS_AWAY, somebody will be again), of those
+ * that have not been tried; this one only if its best member has RANK. */
+static unsigned bk_share_find_worker(const struct bk_share *s, const struct bk_share_search *q, int rank, bool is_away)
+{
+    const struct bk_worker *w = s->worker;
+    for (unsigned i = 0; i < w->n_workers; i++) {
+        const unsigned at = (q->first + i) % w->n_workers;
+        if (at == w->index_of) {
+            if (q->self && bk_member_rank(q->self) >= rank)
+                return at;
+        } else if (!bk_workers_set_has(q->tried, at) && (is_away ? s->workers[at].away : s->workers[at].here) > 0) {
+            return at;
+        }
+    }
+    return BK_SHARE_NOWHERE;
+}
+
+/* Who can take it at once, or is connected elsewhere and has not been asked; who is connected here; who is away. */
+static unsigned bk_share_choose_worker(const struct bk_share *s, const struct bk_share_search *q)
+{
+    const unsigned at = bk_share_find_worker(s, q, 3, false);
+    if (at != BK_SHARE_NOWHERE)
+        return at;
+    if (q->self && bk_member_rank(q->self) == 2)
+        return s->worker->index_of;
+    return bk_share_find_worker(s, q, 1, true);
+}
+
+/* The worker that has SLOT; what remains of SLOT there. */
+static unsigned bk_share_worker_of(const struct bk_share *s, size_t *slot)
+{
+    for (unsigned i = 0; i < s->worker->n_workers; i++) {
+        const uint32_t n = bk_share_count(s, i);
+        if (*slot < n)
+            return i;
+        *slot -= n;
+    }
+    return s->worker->index_of;
+}
+
+static bool bk_share_place(struct bk_share *s, struct bk_publication *p, const struct bk_session *except,
+                           struct bk_workers_set *tried, size_t slot)
+{
+    const unsigned here = s->worker->index_of;
+    struct bk_share_search q = {.tried = tried};
+    q.first = bk_workers_set_has(tried, here) || !s->workers ? here : bk_share_worker_of(s, &slot);
+    q.self = bk_share_choose(s, q.first == here ? slot : 0, except);
+    bk_workers_set_add(tried, here);
+    const unsigned at = bk_share_choose_worker(s, &q);
+    if (at == BK_SHARE_NOWHERE)
+        return false;
+    if (at == here)
+        return bk_deliver(q.self->session, p, q.self->options, q.self->tag);
+    const struct mqtt_bytes text = {(const uint8_t *)s->text, s->text_len};
+    bk_peer_publish_shared(bk_peers_get(s->worker->peers, at), p, text, tried, at == q.first ? (uint32_t)slot : 0);
+    return true;
+}
+
+bool bk_share_publish(struct bk_share *s, struct bk_publication *p, const struct bk_session *except)
+{
+    struct bk_workers_set tried = {{0}};
+    if (bk_share_total(s) == 0)
+        return false;
+    const size_t start = bk_share_start(s, p);
+    s->turn = start + (s->worker->options->shared_policy == BK_SHARE_STICKY ? 0 : 1);
+    return bk_share_place(s, p, except, &tried, start);
+}
+
+void bk_share_publish_far(struct bk_worker *w, struct mqtt_bytes text, struct bk_publication *p,
+                          struct bk_workers_set *tried, uint32_t slot)
+{
+    struct bk_share *s = bk_share_find(w, text);
+    bk_workers_set_add(tried, w->index_of); /* SLOT is one of this worker's */
+    if (!s || !bk_share_place(s, p, NULL, tried, slot))
+        metric_add(&w->metrics.publishes_unmatched, 1);
+}
+
+/* --- Members elsewhere */
+
+void bk_share_tell(struct bk_share *s)
+{
+    struct bk_share_count now = {0};
+    if (!s->workers)
+        return;
+    for (size_t i = 0; i < s->n_members; i++) {
+        now.here += s->members[i].session->client != NULL;
+        now.away += s->members[i].session->client == NULL && s->members[i].session->expiry_s > 0;
+    }
+    struct bk_share_count *told = &s->workers[s->worker->index_of];
+    if (told->here == now.here && told->away == now.away)
+        return;
+    *told = now;
+    const struct mqtt_bytes text = {(const uint8_t *)s->text, s->text_len};
+    bk_peers_share(s->worker, text, s->filter_at, now.here, now.away);
+}
+
+int bk_share_set_far(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, unsigned worker,
+                     const struct bk_share_count *count)
+{
+    const struct mqtt_bytes filter = {text.ptr + filter_at, text.len - filter_at};
+    struct bk_share *s;
+    if (bk_share_get(w, text, filter, &s) < 0)
+        return -ENOMEM;
+    const uint32_t before = s->n_far;
+    s->n_far += count->here + count->away - bk_share_count(s, worker);
+    s->workers[worker] = *count;
+    int r = 0;
+    if (s->n_far > 0)
+        r = bk_share_enter_index(s);
+    else
+        bk_share_leave_index(s);
+    bk_routes_change(&w->routes);
+    if (before == 0 && s->n_far > 0)
+        bk_share_ref(s);
+    if (before > 0 && s->n_far == 0)
+        bk_share_unref(s);
+    bk_share_unref(s);
+    return r;
+}
+
+void bk_share_forget_all(struct bk_worker *w)
+{
+    struct map_node *node;
+    while ((node = map_any(&w->shares))) {
+        struct bk_share *s = container_of(node, struct bk_share, node);
+        s->n_far = 0;
+        bk_share_leave_index(s);
+        bk_share_unref(s);
+    }
+}

@@ -1,0 +1,153 @@
+/* Subscribing (bk_subscribe.h). */
+#define LOG_MODULE LOG_BROKER
+#include "bk_subscribe.h"
+
+#include <stdlib.h>
+
+#include "bk_client.h"
+#include "bk_journal.h"
+#include "bk_options.h"
+#include "bk_peers.h"
+#include "bk_publish.h"
+#include "bk_retain.h"
+#include "bk_route.h"
+#include "bk_session.h"
+#include "bk_worker.h"
+#include "mqtt_encode.h"
+#include "mqtt_property.h"
+#include "mqtt_topic.h"
+
+/* What bridges of mosquitto expect, and other clients of 3.x do not have. */
+static void bk_subscribe_as_bridge(const struct bk_client *c, struct mqtt_subscription *sub)
+{
+    if (!c->is_bridge)
+        return;
+    sub->no_local = true;
+    sub->retain_as_published = true;
+}
+
+static bool bk_wants_retained(const struct mqtt_subscription *sub, bool is_new)
+{
+    return !mqtt_topic_is_shared(sub->filter) && (sub->retain_handling == 0 || (sub->retain_handling == 1 && is_new));
+}
+
+/* One filter. The reason code of the SUBACK. */
+static uint8_t bk_subscribe_one(struct bk_client *c, struct mqtt_subscription *sub, uint32_t identifier)
+{
+    struct bk_session *s = c->session;
+    if (bk_publish_has_too_many_levels(s->worker, sub->filter))
+        return MQTT_REASON_TOPIC_FILTER_INVALID;
+    bk_subscribe_as_bridge(c, sub);
+    const struct bk_subscribe_result r = bk_session_subscribe(s, sub, identifier);
+    if (r.reason_code >= MQTT_REASON_UNSPECIFIED || !bk_wants_retained(sub, r.is_new))
+        return r.reason_code;
+    if (bk_retain_send(s, sub->filter, sub->qos, identifier) < 0)
+        log_error(&c->log, "retained messages are not sent: out of memory");
+    return r.reason_code;
+}
+
+/* --- SUBACK waits for the other workers, so that what anybody publishes behind it arrives */
+
+struct bk_suback {
+    struct bk_client *client;
+    struct gate_wait *wait;
+    uint32_t len;
+    uint8_t packet[];
+};
+
+static void bk_suback_leave(void *arg)
+{
+    struct bk_suback *s = arg;
+    struct bk_client *c = s->client;
+    c->suback = NULL;
+    conn_write(c->conn, s->packet, s->len);
+    bk_retain_continue(c->session);
+    gate_continue(s->wait); /* C may be gone from here on */
+    free(s);
+}
+
+void bk_subscribe_forget(struct bk_client *c)
+{
+    struct bk_suback *s = c->suback;
+    if (!s)
+        return;
+    c->suback = NULL;
+    bk_peers_unhold(c->worker, s);
+    gate_continue(s->wait);
+    free(s);
+}
+
+/* False: it need not wait. */
+static bool bk_suback_wait(struct bk_client *c, const struct mqtt_packet *answer)
+{
+    const uint32_t len = (uint32_t)mqtt_encode_size(answer);
+    struct bk_suback *s = c->worker->peers ? malloc(sizeof *s + len) : NULL;
+    if (!s || !bk_peers_hold(c->worker, bk_suback_leave, s)) {
+        free(s);
+        return false;
+    }
+    *s = (struct bk_suback){.client = c, .wait = mqtt_io_hold(c->io), .len = len};
+    mqtt_encode(answer, s->packet);
+    c->suback = s;
+    return true;
+}
+
+/* Whether it waits with the gate held. */
+static bool bk_send_codes(struct bk_client *c, uint8_t type, uint16_t id, const uint8_t *codes, uint32_t n)
+{
+    struct mqtt_packet answer = {.type = type, .version = c->version, .packet_id = id};
+    if (type == MQTT_SUBACK || c->version == MQTT_V5)
+        answer.reason_codes = (struct mqtt_bytes){codes, n};
+    if (bk_journal_changes(c->worker) == c->journal_mark) {
+        const bool must_wait = type == MQTT_SUBACK && bk_suback_wait(c, &answer);
+        if (!must_wait)
+            bk_client_send(c, &answer);
+        return must_wait;
+    }
+    struct bk_waiter waiter = {.client = c, .packet_len = (uint32_t)mqtt_encode_size(&answer)};
+    waiter.packet = malloc(waiter.packet_len);
+    if (waiter.packet) {
+        mqtt_encode(&answer, waiter.packet);
+        bk_journal_wait(c->worker, &waiter);
+    }
+    return false;
+}
+
+enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
+{
+    const uint32_t identifier = mqtt_property_number(&packet->properties, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER, 0);
+    uint8_t *codes = malloc(packet->subscriptions.count);
+    struct mqtt_bytes iter = packet->subscriptions.wire;
+    struct mqtt_subscription sub;
+    uint32_t n = 0;
+    if (!codes) {
+        bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
+        return GATE_CLOSED;
+    }
+    while (mqtt_subscription_next(&iter, &sub)) {
+        const uint8_t code = bk_subscribe_one(c, &sub, identifier);
+        const bool is_refused = code >= MQTT_REASON_UNSPECIFIED;
+        log_debug(&c->log, "subscribes to '%.*s': 0x%02X", (int)sub.filter.len, (const char *)sub.filter.ptr, code);
+        codes[n++] = is_refused && c->version != MQTT_V5 ? MQTT_REASON_UNSPECIFIED : code;
+    }
+    const bool is_held = bk_send_codes(c, MQTT_SUBACK, packet->packet_id, codes, n);
+    free(codes);
+    return is_held ? GATE_HOLD : GATE_PASS;
+}
+
+void bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
+{
+    uint8_t *codes = malloc(packet->filters.count);
+    struct mqtt_bytes iter = packet->filters.wire;
+    struct mqtt_bytes filter;
+    uint32_t n = 0;
+    if (!codes) {
+        bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
+        return;
+    }
+    while (mqtt_filter_next(&iter, &filter))
+        codes[n++] =
+            bk_session_unsubscribe(c->session, filter) ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
+    bk_send_codes(c, MQTT_UNSUBACK, packet->packet_id, codes, n);
+    free(codes);
+}

@@ -1,0 +1,40 @@
+/* The broker as a program: listeners on the main loop, workers behind them. */
+#ifndef BROKER_H
+#define BROKER_H
+
+#include <stdint.h>
+
+#include "program.h"
+
+struct bk_access;
+struct bk_options;
+struct broker;
+struct map;
+struct byte_budget;
+struct metrics_registry;
+struct store;
+struct worker_pool;
+
+extern const struct program_calls broker_calls;
+
+/* For workers. Any thread. */
+const struct bk_options *broker_options(const struct broker *b);
+struct byte_budget *broker_budget(struct broker *b);
+struct metrics_registry *broker_metrics(const struct broker *b);
+/* How many workers there are, or will be. */
+unsigned broker_workers(const struct broker *b);
+/* Once all workers run. */
+struct worker_pool *broker_pool(const struct broker *b);
+struct bk_access *broker_access(const struct broker *b);
+struct store *broker_store(const struct broker *b);
+/* While workers recover, see bk_recover.h. */
+struct map *broker_shared_segments(struct broker *b);
+uint64_t broker_next_number(struct broker *b);
+/* No number up to this one is given again. */
+void broker_reserve_numbers(struct broker *b, uint64_t number);
+/* A worker has done what all have been told to do. */
+void broker_worker_has_done(struct broker *b);
+/* A draining worker has nothing left. */
+void broker_worker_is_idle(struct broker *b);
+
+#endif
