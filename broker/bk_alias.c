@@ -23,14 +23,15 @@ int bk_aliases_in_set(struct bk_aliases_in **table, uint16_t max, uint16_t alias
         *table = t;
     }
     struct mqtt_bytes *at = &t->topics[alias];
-    if (at->len == topic.len && memcmp(at->ptr, topic.ptr, topic.len) == 0)
+    if (at->ptr && at->len == topic.len && memcmp(at->ptr, topic.ptr, topic.len) == 0)
         return 0;
     uint8_t *copy = malloc(topic.len);
     if (!copy)
         return -ENOMEM;
     memcpy(copy, topic.ptr, topic.len);
     free((void *)(uintptr_t)at->ptr);
-    *at = (struct mqtt_bytes){copy, topic.len};
+    at->ptr = copy;
+    at->len = topic.len;
     return 0;
 }
 

@@ -319,6 +319,7 @@ static struct bk_item *bk_journal_item(struct bk_journal *j, struct bk_message *
         items->list = list;
         items->room = room;
     }
+    assert(items->list);
     struct bk_item *item = &items->list[items->n++];
     *item = (struct bk_item){.message = bk_message_ref(m), .at = j->messages.len};
     bk_put_message(&j->messages, m, loop_now_ms(j->worker->loop), bk_wall_ms());

@@ -1,6 +1,7 @@
 /* Routes (bk_route.h). */
 #include "bk_route.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ static struct bk_target *bk_route_same(struct bk_route *route, const struct bk_s
 {
     if (s->route_mark != mark)
         return NULL;
+    assert(route->targets && s->route_at < route->n);
     struct bk_target *t = &route->targets[s->route_at];
     return (t->options & BK_ENTRY_NO_LOCAL) == (entry->options & BK_ENTRY_NO_LOCAL) ? t : NULL;
 }

@@ -2,6 +2,7 @@
 #define LOG_MODULE LOG_BROKER
 #include "broker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -96,6 +97,7 @@ uint64_t broker_next_number(struct broker *b)
 static struct bk_worker *broker_least_loaded(struct broker *b)
 {
     const unsigned n = worker_pool_size(b->pool);
+    assert(n > 0);
     struct bk_worker *best = NULL;
     unsigned best_load = 0;
     for (unsigned i = 0; i < n; i++) {
