@@ -76,10 +76,12 @@ static const struct config_row bk_store_rows[] = {
     {.name = "store",
      .kind = CONFIG_STRING,
      CONFIG_FIELD(struct bk_options, store),
-     .default_text = "memory",
      .argument = "URL",
      .check = bk_check_store,
-     .help = "where sessions, queued and retained messages are kept: memory, gone with the program; or lmdb:DIR"},
+     .help =
+         "where sessions, queued and retained messages are kept: memory, gone with the program; or lmdb:DIR. Unless "
+         "given: lmdb in $STATE_DIRECTORY, else in /var/lib/mqtt-broker/PORT (root) or "
+         "~/.local/state/mqtt-broker/PORT, by the port of the first listener; memory where that is 0 or a Unix socket"},
     {.name = "durability",
      .kind = CONFIG_CHOICE,
      CONFIG_FIELD(struct bk_options, durability),

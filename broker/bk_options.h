@@ -18,7 +18,7 @@ struct bk_listener_options {
 struct bk_options {
     struct program_options program; /* first */
     struct config_items listeners;  /* of struct bk_listener_options */
-    char *store;                    /* URL, see store.h */
+    char *store;                    /* URL, see store.h; NULL: bk_place.h says where */
     int durability;                 /* enum store_durability */
     bool repair;
     bool allow_anonymous;

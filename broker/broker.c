@@ -10,6 +10,7 @@
 
 #include "bk_access.h"
 #include "bk_options.h"
+#include "bk_place.h"
 #include "bk_record.h"
 #include "bk_recover.h"
 #include "bk_worker.h"
@@ -164,22 +165,35 @@ static void broker_tell_all(struct broker *b, worker_fn *fn)
             ;
 }
 
+static const char *broker_first_url(const struct broker *b)
+{
+    const struct bk_listener_options *items = b->options->listeners.items;
+    return items[0].url;
+}
+
 static int broker_open_store(struct broker *b)
 {
     const struct bk_options *o = b->options;
-    const struct store_options options = {
+    char place[BK_PLACE_MAX];
+    struct store_options options = {
         .url = o->store, .durability = o->durability, .format = BK_RECORD_FORMAT, .repair = o->repair};
     struct store_report report;
-    int e = store_open(&options, &b->store, &report);
+    int e = o->store ? 0 : bk_place_default(broker_first_url(b), place);
+    if (e >= 0) {
+        options.url = o->store ? o->store : place;
+        e = store_open(&options, &b->store, &report);
+    }
     if (e < 0)
-        return err_context(e, "store %s", o->store);
+        return o->store ? err_context(e, "store %s", o->store)
+                        : err_context(e, "the store, which is where --store says (lmdb:DIR or memory)");
+    log_info(NULL, "store %s", options.url);
     if (report.is_rolled_back)
-        log_warn(NULL, "store %s: power was lost; it is as it was at the last sync", o->store);
+        log_warn(NULL, "store %s: power was lost; it is as it was at the last sync", options.url);
     if (report.is_repaired)
         log_warn(NULL,
                  "store %s: repaired: %llu entries kept, %llu lost, %llu pages could not be read; what was there "
                  "is kept in %s",
-                 o->store, (unsigned long long)report.kept_entries, (unsigned long long)report.lost_entries,
+                 options.url, (unsigned long long)report.kept_entries, (unsigned long long)report.lost_entries,
                  (unsigned long long)report.lost_pages, report.kept_aside);
     return store_metrics_add(b->store, program_metrics(b->program), "broker_store");
 }

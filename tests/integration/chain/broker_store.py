@@ -8,6 +8,7 @@ import time
 from lib import wire
 from lib.case import chain_test
 from lib.peer import PATIENCE
+from lib.programs import free_port
 from lib.persistent import check, start_pairs, wait_for_progress
 from lib.wire import V31, V311, V5
 
@@ -130,3 +131,16 @@ def a_second_broker_is_kept_out(t):
     assert second.wait_exit() == 1
     assert 'store lmdb:' in second.log(), second.log()
     t.programs.remove(second)
+
+
+@chain_test(V5)
+def the_store_has_a_place_of_its_own(t):
+    """Without --store: below the state folder of systemd or of the user, by port; port 0 keeps nothing."""
+    home = os.path.join(t.folder, 'home')
+    os.mkdir(home)
+    environment = {'HOME': home, 'XDG_STATE_HOME': home, 'STATE_DIRECTORY': ''}
+    given = os.path.join(home, 'given')
+    t.broker(listen='mqtt://127.0.0.1:0', env={**environment, 'STATE_DIRECTORY': given}).wait_log(f'store lmdb:{given}$')
+    t.broker(listen='mqtt://127.0.0.1:0', env=environment).wait_log('store memory$')
+    port = free_port()
+    t.broker(listen=f'mqtt://127.0.0.1:{port}', env=environment).wait_log(f'store lmdb:{home}/mqtt-broker/{port}$')
