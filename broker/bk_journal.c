@@ -539,10 +539,10 @@ static void bk_put_window(struct bk_writer *w, struct bk_session *s)
     }
     uint32_t n = 0;
     while (mqtt_inflight_next(&s->inbound, &pos, &id, &state))
-        n += state == MQTT_INFLIGHT_PUBREC;
+        n += state != MQTT_INFLIGHT_PUBLISH_2;
     bk_put_varint(w, n);
     for (pos = 0; mqtt_inflight_next(&s->inbound, &pos, &id, &state);)
-        if (state == MQTT_INFLIGHT_PUBREC) /* others are not known for good, see bk_waiter_settle() */
+        if (state != MQTT_INFLIGHT_PUBLISH_2) /* those are not known for good, see bk_waiter_settle() */
             bk_put_u16(w, id);
 }
 

@@ -184,7 +184,32 @@ static enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt
 static bool bk_publish_is_over_quota(const struct bk_client *c)
 {
     return c->version == MQTT_V5 &&
-           mqtt_inflight_count(&c->session->inbound) >= (uint32_t)c->worker->options->receive_maximum;
+           mqtt_inflight_publish_count(&c->session->inbound) >= (uint32_t)c->worker->options->receive_maximum;
+}
+
+static enum gate_answer bk_publish_close_over_quota(struct bk_client *c)
+{
+    metric_add(&c->worker->metrics.protocol_errors, 1);
+    bk_client_close(c, MQTT_REASON_RECEIVE_MAXIMUM_EXCEEDED, "MQTT-3.3.4-7: more in flight than Receive Maximum");
+    return GATE_CLOSED;
+}
+
+bool bk_publish_uses_id(const struct bk_client *c, uint16_t id)
+{
+    const struct mqtt_inflight *inbound = &c->session->inbound;
+    return c->version == MQTT_V5 && mqtt_inflight_count(inbound) > 0 &&
+           mqtt_inflight_find(inbound, id) != MQTT_INFLIGHT_NONE;
+}
+
+static enum gate_answer bk_publish_1(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
+{
+    if (bk_publish_is_over_quota(c))
+        return bk_publish_close_over_quota(c);
+    const uint8_t reason = bk_publish_uses_id(c, packet->packet_id)
+                               ? MQTT_REASON_PACKET_ID_IN_USE
+                               : bk_publish_reason(bk_publish_from(c, packet, topic));
+    bk_client_answer(c, MQTT_PUBACK, packet->packet_id, reason);
+    return GATE_PASS;
 }
 
 static enum gate_answer bk_publish_2(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
@@ -197,11 +222,8 @@ static enum gate_answer bk_publish_2(struct bk_client *c, const struct mqtt_pack
         bk_client_answer(c, MQTT_PUBREC, packet->packet_id, MQTT_REASON_SUCCESS); /* MQTT-4.3.3-10 */
         return GATE_PASS;
     }
-    if (bk_publish_is_over_quota(c)) {
-        metric_add(&c->worker->metrics.protocol_errors, 1);
-        bk_client_close(c, MQTT_REASON_RECEIVE_MAXIMUM_EXCEEDED, "MQTT-3.3.4-7: more in flight than Receive Maximum");
-        return GATE_CLOSED;
-    }
+    if (bk_publish_is_over_quota(c))
+        return bk_publish_close_over_quota(c);
     if (mqtt_inflight_add(inbound, packet->packet_id, MQTT_INFLIGHT_PUBREC) < 0) {
         bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
         return GATE_CLOSED;
@@ -225,9 +247,9 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
         return bk_publish_refuse(c, packet, fault);
     if (packet->publish.qos == 2)
         return bk_publish_2(c, packet, topic);
-    const bool is_taken = bk_publish_from(c, packet, topic);
     if (packet->publish.qos == 1)
-        bk_client_answer(c, MQTT_PUBACK, packet->packet_id, bk_publish_reason(is_taken));
+        return bk_publish_1(c, packet, topic);
+    bk_publish_from(c, packet, topic);
     return GATE_PASS;
 }
 

@@ -3,6 +3,7 @@
 #define BK_PUBLISH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "gate.h"
 #include "mqtt_packet.h"
@@ -16,6 +17,9 @@ struct bk_worker;
 enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet *packet);
 /* PUBREL of C. */
 void bk_publish_release(struct bk_client *c, const struct mqtt_packet *packet);
+
+/* ID belongs to an exchange of QoS 2 that C, of 5.0, has begun: it is not free for anything else (0x91). */
+bool bk_publish_uses_id(const struct bk_client *c, uint16_t id);
 
 /* --max-topic-levels: of a topic or a filter. */
 bool bk_publish_has_too_many_levels(const struct bk_worker *w, struct mqtt_bytes topic);

@@ -101,11 +101,22 @@ static void bk_session_tell_shares(struct bk_session *s)
             bk_share_tell(s->subscriptions[i].share);
 }
 
+/* Receive Maximum begins anew with each connection (section 4.9): what is open from before takes nothing from it. */
+static void bk_session_renew_quota(struct bk_session *s)
+{
+    uint16_t id;
+    enum mqtt_inflight_state state;
+    for (uint32_t pos = 0; mqtt_inflight_next(&s->inbound, &pos, &id, &state);)
+        if (state == MQTT_INFLIGHT_PUBREC)
+            mqtt_inflight_advance(&s->inbound, id, MQTT_INFLIGHT_PUBREL_ALONE);
+}
+
 void bk_session_join(struct bk_session *s, struct bk_client *c)
 {
     loop_timer_stop(&s->timer);
     s->expires_ms = 0;
     s->client = c;
+    bk_session_renew_quota(s);
     bk_session_tell_shares(s);
 }
 

@@ -40,7 +40,7 @@ struct bk_session {
     struct bk_worker *worker;
     struct bk_client *client; /* NULL while nobody is connected */
     struct bk_queue queue;
-    struct mqtt_inflight inbound; /* PUBLISH of QoS 2 whose PUBREL is due */
+    struct mqtt_inflight inbound; /* PUBLISH of QoS 2 whose PUBREL is due; PUBREL_ALONE: of an earlier connection */
     struct bk_subscription *subscriptions;
     struct bk_grant *grant;         /* who it is and what it may do; NULL: everything (until the first CONNECT) */
     struct bk_will *will;           /* NULL: none */

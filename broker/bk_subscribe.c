@@ -119,13 +119,14 @@ enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_pack
     uint8_t *codes = malloc(packet->subscriptions.count);
     struct mqtt_bytes iter = packet->subscriptions.wire;
     struct mqtt_subscription sub;
+    const bool is_id_in_use = bk_publish_uses_id(c, packet->packet_id);
     uint32_t n = 0;
     if (!codes) {
         bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
         return GATE_CLOSED;
     }
     while (mqtt_subscription_next(&iter, &sub)) {
-        const uint8_t code = bk_subscribe_one(c, &sub, identifier);
+        const uint8_t code = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE : bk_subscribe_one(c, &sub, identifier);
         const bool is_refused = code >= MQTT_REASON_UNSPECIFIED;
         log_debug(&c->log, "subscribes to '%.*s': 0x%02X", (int)sub.filter.len, (const char *)sub.filter.ptr, code);
         codes[n++] = is_refused && c->version != MQTT_V5 ? MQTT_REASON_UNSPECIFIED : code;
@@ -140,14 +141,19 @@ void bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet
     uint8_t *codes = malloc(packet->filters.count);
     struct mqtt_bytes iter = packet->filters.wire;
     struct mqtt_bytes filter;
+    const bool is_id_in_use = bk_publish_uses_id(c, packet->packet_id);
     uint32_t n = 0;
     if (!codes) {
         bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
         return;
     }
-    while (mqtt_filter_next(&iter, &filter))
-        codes[n++] =
-            bk_session_unsubscribe(c->session, filter) ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
+    while (mqtt_filter_next(&iter, &filter)) {
+        if (is_id_in_use)
+            codes[n++] = MQTT_REASON_PACKET_ID_IN_USE;
+        else
+            codes[n++] =
+                bk_session_unsubscribe(c->session, filter) ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
+    }
     bk_send_codes(c, MQTT_UNSUBACK, packet->packet_id, codes, n);
     free(codes);
 }
