@@ -179,7 +179,7 @@ static void bk_client_goodbye(struct bk_client *c, const struct mqtt_packet *pac
     if (packet->reason_code == MQTT_REASON_SUCCESS)
         bk_will_drop(s); /* MQTT-3.14.4-3 */
     if (mqtt_property_find(&packet->properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, &expiry))
-        s->expiry_s = expiry.number;
+        s->expiry_s = bk_session_agreed_expiry(c->worker, expiry.number);
     bk_client_close(c, MQTT_REASON_SUCCESS, "the client disconnected");
 }
 

@@ -76,13 +76,12 @@ static bool bk_find_id(const struct bk_worker *w, struct bk_agreement *a)
 
 static uint32_t bk_agreed_expiry(const struct bk_client *c, const struct mqtt_packet *connect)
 {
-    const uint64_t max_s = c->worker->options->max_session_expiry_ms / 1000;
     uint32_t wanted_s;
     if (connect->version == MQTT_V5)
         wanted_s = mqtt_property_number(&connect->properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, 0);
     else
         wanted_s = connect->connect.clean_start ? 0 : BK_EXPIRY_NEVER;
-    return max_s > 0 && wanted_s > max_s ? (uint32_t)max_s : wanted_s;
+    return bk_session_agreed_expiry(c->worker, wanted_s);
 }
 
 /* Whoever is connected with this id hears that it is taken over (MQTT-3.1.4-3). The session may be gone afterwards. */
@@ -225,46 +224,51 @@ void bk_connect_committed(struct bk_client *c)
 
 /* --- Who is allowed in gets a session */
 
-static int bk_connect_grant(struct bk_client *c, struct bk_session *s, const struct mqtt_packet *connect)
+static bool bk_connect_will_is_allowed(const struct bk_grant *grant, const struct mqtt_packet *connect)
 {
-    struct bk_grant *g = bk_grant_new(broker_access(c->worker->broker), bk_login_user(c, connect), bk_session_id(s),
-                                      bk_login_claims(c->login));
-    if (!g)
-        return -ENOMEM;
-    bk_grant_free(s->grant);
-    s->grant = g;
-    return 0;
+    return !connect->connect.has_will || acl_may_publish(&grant->view, connect->connect.will.topic);
 }
 
-static bool bk_connect_will_is_allowed(const struct bk_session *s, const struct mqtt_packet *connect)
+/* GRANT is taken over. */
+static enum gate_answer bk_connect_join(struct bk_client *c, struct bk_agreement *a, struct bk_grant *grant)
 {
-    return !connect->connect.has_will || acl_may_publish(&s->grant->view, connect->connect.will.topic);
-}
-
-static enum gate_answer bk_connect_accept(struct bk_client *c, const struct mqtt_packet *connect)
-{
-    struct bk_agreement a = {.connect = connect};
     struct bk_connack connack;
-    if (!bk_find_id(c->worker, &a))
-        return bk_connect_refuse(c, MQTT_REASON_CLIENT_ID_NOT_VALID, "MQTT-3.1.3-8: an empty client id");
-    a.expiry_s = bk_agreed_expiry(c, connect);
-    a.keep_alive_s = bk_agreed_keep_alive(c, connect->connect.keep_alive_s);
-    struct bk_session *s = bk_find_session(c, &a);
-    if (!s)
+    struct bk_session *s = bk_find_session(c, a);
+    if (!s) {
+        bk_grant_free(grant);
         return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    }
     c->session = s;
     bk_session_join(s, c);
-    s->expiry_s = a.expiry_s;
-    if (bk_connect_grant(c, s, connect) < 0 || bk_will_set(s, connect) < 0)
+    s->expiry_s = a->expiry_s;
+    bk_grant_free(s->grant);
+    s->grant = grant;
+    if (bk_will_set(s, a->connect) < 0)
         return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
-    if (!bk_connect_will_is_allowed(s, connect))
-        return bk_connect_refuse(c, MQTT_REASON_NOT_AUTHORIZED, "it may not publish to the topic of its Will");
     bk_journal_session(s);
-    bk_compose_connack(c, &a, &connack);
+    bk_compose_connack(c, a, &connack);
     if (bk_journal_changes(c->worker) != c->journal_mark)
         return bk_connect_wait(c, &connack);
     bk_connect_finish(c, &connack);
     return GATE_PASS;
+}
+
+/* Nothing of another client or of a session is touched before all is known to be allowed. */
+static enum gate_answer bk_connect_accept(struct bk_client *c, const struct mqtt_packet *connect)
+{
+    struct bk_agreement a = {.connect = connect};
+    if (!bk_find_id(c->worker, &a))
+        return bk_connect_refuse(c, MQTT_REASON_CLIENT_ID_NOT_VALID, "MQTT-3.1.3-8: an empty client id");
+    a.expiry_s = bk_agreed_expiry(c, connect);
+    a.keep_alive_s = bk_agreed_keep_alive(c, connect->connect.keep_alive_s);
+    struct bk_grant *grant = bk_grant_new(broker_access(c->worker->broker), bk_login_user(c, connect), a.client_id,
+                                          bk_login_claims(c->login));
+    if (!grant)
+        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    if (bk_connect_will_is_allowed(grant, connect))
+        return bk_connect_join(c, &a, grant);
+    bk_grant_free(grant);
+    return bk_connect_refuse(c, MQTT_REASON_NOT_AUTHORIZED, "it may not publish to the topic of its Will");
 }
 
 enum gate_answer bk_connect_allowed(struct bk_client *c)

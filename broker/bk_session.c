@@ -36,6 +36,12 @@ struct bk_session *bk_session_find(struct bk_worker *w, struct mqtt_bytes id)
 
 /* --- Time without a client */
 
+uint32_t bk_session_agreed_expiry(const struct bk_worker *w, uint32_t wanted_s)
+{
+    const uint64_t max_s = w->options->max_session_expiry_ms / 1000;
+    return max_s > 0 && wanted_s > max_s ? (uint32_t)max_s : wanted_s;
+}
+
 static void bk_session_expire(struct bk_session *s)
 {
     metric_add(&s->worker->metrics.sessions_expired, 1);

@@ -90,6 +90,8 @@ struct bk_subscribe_result {
 /* SUBSCRIPTION with IDENTIFIER (0 = none), which is valid; refused if the ACL does not allow it. */
 struct bk_subscribe_result bk_session_subscribe(struct bk_session *s, const struct mqtt_subscription *subscription,
                                                 uint32_t identifier);
+/* So long may a session of W outlive its connection whose client asks for WANTED_S (--max-session-expiry). */
+uint32_t bk_session_agreed_expiry(const struct bk_worker *w, uint32_t wanted_s);
 /* The rules have been read again: what is subscribed to stays, but only what is allowed now is delivered. */
 void bk_session_renew_grant(struct bk_session *s);
 /* False: there is no such subscription. */
