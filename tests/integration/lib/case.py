@@ -40,9 +40,9 @@ class Declared:
     def __init__(self, function, way, version, options):
         self.function, self.way, self.version, self.options = function, way, version, options
         self.is_scenario = way is None
-        self.module = os.path.splitext(os.path.basename(inspect.getfile(function)))[0]
+        self.module = os.path.splitext(os.path.basename(inspect.getfile(inspect.unwrap(function))))[0]
         suffix = f'[{VERSION_NAMES[version]}]' if version else ''
-        self.name = f'{self.module}.{function.__name__}{suffix}'
+        self.name = f'{self.module}.{options.get("title", function.__name__)}{suffix}'
         self.promise = inspect.getdoc(function) or ''
 
     def runs(self, way):
@@ -140,10 +140,21 @@ def start_plugin(tools):
     return broker
 
 
-def start_broker(tools):
+def start_ours(tools):
     """Ours, with mosquitto's numbers in CONNACK."""
     return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--receive-maximum', '20',
                   '--topic-alias-maximum', '10', '--workers', '2', '--sys-interval', '0').wait_ready()
+
+
+def start_ours_with_limits(tools):
+    """Ours, where everything that has a limit has a low one, and only who proves who it is may come: see lib/statements.py."""
+    users = os.path.join(tools.folder, 'scram')
+    code, _, error = run_command([tools.proxy('broker/passwd/mqtt-passwd'), '-b', '--hash', 'scram', '--iterations', '4096', users,
+                                  'alice', 'secret'])
+    assert code == 0, error
+    return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--scram-file', users, '--max-packet-size', '2000',
+                  '--max-keep-alive', '2s', '--max-session-expiry', '3s', '--max-subscriptions', '3', '--max-topic-levels', '4',
+                  '--connect-timeout', '1s', '--workers', '2', '--sys-interval', '0').wait_ready()
 
 
 def start_scripted(tools):
@@ -152,6 +163,7 @@ def start_scripted(tools):
 
 BROKERS = {'plain': start_plain, 'strict': start_strict, 'password': start_password, 'plugin': start_plugin,
            'scripted': start_scripted}
+OUR_BROKERS = {'plain': start_ours, 'limits': start_ours_with_limits}
 
 
 class World:
@@ -159,7 +171,7 @@ class World:
 
     def __init__(self, way, broker_name, tools, release=False):
         self.way, self.programs = way, []
-        self.broker = start_broker(tools) if way == BROKER else BROKERS[broker_name](tools)
+        self.broker = (OUR_BROKERS if way == BROKER else BROKERS)[broker_name](tools)
         try:
             port = self.broker.port
             self.address = ('127.0.0.1', port)
@@ -301,6 +313,7 @@ class ChainCase(Case):
         super().__init__(declared, tools)
         self.get_world = get_world
         self.programs, self.brokers = [], []
+        self.shared = (declared.way, 'plain')       # the world that it uses, unless it builds its own
         self.release = declared.options.get('release', False)
         self.folder = tempfile.mkdtemp(prefix='case-', dir=tools.folder)
         self.way = declared.way
@@ -309,9 +322,10 @@ class ChainCase(Case):
         self.programs.append(program)
         return program
 
-    def use_shared(self, broker='plain'):
-        """The worker's running chain, for tests that leave it as it was."""
-        world = self.get_world(self.way, broker)
+    def use_shared(self, broker='plain', way=None):
+        """The worker's running chain (or, by another WAY, the broker), for tests that leave it as it was."""
+        self.shared = (way or self.way, broker)
+        world = self.get_world(*self.shared)
         self.address = world.address
         return world
 

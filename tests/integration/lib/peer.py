@@ -122,6 +122,10 @@ class Peer:
         self.note('closed by the broker')
         self.close()
 
+    def poll_readable(self, patience):
+        """Whether something, or the end, has come before PATIENCE seconds are over."""
+        return bool(select_readable(self.sock, patience))
+
     def poll_closed(self):
         """Whether the other side has closed by now; what came before is thrown away."""
         while select_readable(self.sock, 0):
