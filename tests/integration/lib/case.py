@@ -288,6 +288,11 @@ class ScenarioCase(Case):
         self.is_chain = world.way not in (DIRECT, BROKER)
         self.address = world.address
 
+    def farewell(self, ours):
+        """What a client hears where mosquitto closes without a word: from our broker OURS; from the proxies 0x8B, which the
+        standard prefers and DESIGN promises."""
+        return ours if self.way == BROKER else 0x8B if self.is_chain else None
+
     def serve(self, name='broker', **connack):
         """A scripted broker takes the next connection: CONNECT read, CONNACK sent."""
         peer = self.world.broker.serve(self.transcript.setdefault(name, []), **connack)

@@ -109,13 +109,13 @@ class Peer:
         self.expect_closed(patience)
         return got
 
-    def expect_closed_by_broker(self, is_behind_proxies):
-        """The broker closes an MQTT 5 connection without DISCONNECT, as mosquitto does in places. The proxies then say
-        0x8B, which the standard prefers and DESIGN promises; the transcript calls both the same."""
-        if is_behind_proxies and self.version == V5:
+    def expect_closed_by_broker(self, farewell):
+        """The broker closes an MQTT 5 connection, which hears FAREWELL (None: nothing) in a DISCONNECT before: see
+        ScenarioCase.farewell(). The transcript calls all of these the same."""
+        if farewell is not None and self.version == V5:
             got = self.next()
-            if got == CLOSED or got.kind != 'DISCONNECT' or got.code != 0x8B:
-                raise AssertionError(f'{self.name}: DISCONNECT 0x8B expected, got {got!r}')
+            if got == CLOSED or got.kind != 'DISCONNECT' or got.code != farewell:
+                raise AssertionError(f'{self.name}: DISCONNECT 0x{farewell:02X} expected, got {got!r}')
         got = self.next()
         if got != CLOSED:
             raise AssertionError(f'{self.name}: close expected, got {got!r}')

@@ -62,7 +62,7 @@ def the_last_client_with_an_id_has_it(t):
         new = t.connected(f'{i}', client_id=t.topic('same'))
         new.subscribe((t.topic('a'), 1))
         if old is not None:
-            old.expect_closed_by_broker(t.is_chain)
+            old.expect_closed_by_broker(t.farewell(0x8E))
         old = new
     pub.publish(t.topic('a'), b'last', 1)
     old.receive(t.topic('a'), 'last')

@@ -241,7 +241,7 @@ def a_hundred_filters_in_one_subscribe(t):
     c.fence()
 
 
-@scenario()
+@scenario(mosquitto=True)       # which merges their QoS by an order of its own
 def overlapping_subscriptions_of_one_client(t):
     """However often the broker delivers: the same in all ways."""
     c, pub = t.connected('c'), t.connected('pub')

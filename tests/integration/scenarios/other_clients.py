@@ -29,17 +29,19 @@ class Subscriber:
     """mosquitto_sub in the background; ready once the broker has answered its SUBSCRIBE."""
 
     def __init__(self, t, name, *arguments):
-        since, client_id = t.world.broker.mark(), t.topic(name).replace('/', '-')
-        argv = command(t, 'mosquitto_sub', '-i', client_id, *arguments)
-        self.child = subprocess.Popen([*ENDS_WITH_PARENT, *argv], env=ENVIRONMENT, text=True,
+        argv = command(t, 'mosquitto_sub', '-d', '-W', f'{PATIENCE:.0f}', '-i', t.topic(name).replace('/', '-'), *arguments)
+        self.child = subprocess.Popen([*ENDS_WITH_PARENT, 'stdbuf', '-oL', *argv], env=ENVIRONMENT, text=True,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        t.world.broker.wait_log(f'Sending SUBACK to {client_id}$', since)
+        self.early = []         # a retained message may come before SUBACK
+        while not (line := self.child.stdout.readline()).startswith('Subscribed '):
+            assert line, f'{name}: ended with {self.child.wait(PATIENCE)}'
+            self.early.append(line.rstrip('\n'))
 
     def finish(self):
-        """The lines it has printed."""
-        out, _ = self.child.communicate(timeout=PATIENCE)
-        assert self.child.returncode == 0, out
-        return out.splitlines()
+        """The lines it has printed, without those of -d."""
+        out = self.early + self.child.stdout.read().splitlines()
+        assert self.child.wait(PATIENCE) == 0, out
+        return [line for line in out if not line.startswith('Client ')]
 
 
 @scenario()
