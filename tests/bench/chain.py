@@ -118,6 +118,7 @@ class Peer:
     {listen}, {link} and {broker} are HOST:PORT.
     """
 
+    broker = None        # a Broker: the peer is a broker of its own, in place of that of all others
     has_metrics = False  # its programs answer SIGUSR1 with their counters, in the log
 
     def __init__(self, name, commands):
@@ -157,10 +158,23 @@ class Peer:
 
 
 class Direct(Peer):
-    """Nothing between."""
+    """Nothing between the load generator and a broker."""
 
-    def __init__(self):
-        super().__init__("direct", [])
+    def __init__(self, name="direct", broker=None):
+        super().__init__(name, [])
+        self.broker = broker
+
+
+class Broker:
+    """A command with {port} and {dir}, and a file that it reads: {dir}/conf, with the same replaced."""
+
+    def __init__(self, command, conf=""):
+        self.command, self.conf = command, conf
+
+    def argv(self, port, folder):
+        with open(os.path.join(folder, "conf"), "w") as f:
+            f.write(self.conf.replace("{port}", str(port)).replace("{dir}", folder))
+        return [part.format(port=port, dir=folder) for part in shlex.split(self.command)]
 
 
 class Haproxy(Peer):
@@ -307,11 +321,11 @@ class Chain:
         self.wait_for_port("relay")
 
     def broker_argv(self):
-        if self.broker_command:
-            if self.broker_tls():
-                raise ChainError(f"{self.broker_command}: how it serves with TLS is not known here")
-            values = {"port": self.ports["broker"], "dir": self.folder}
-            return [part.format(**values) for part in shlex.split(self.broker_command)]
+        broker = self.peer.broker or (Broker(self.broker_command) if self.broker_command else None)
+        if broker and self.broker_tls():
+            raise ChainError(f"{broker.command}: how it serves with TLS is not known here")
+        if broker:
+            return broker.argv(self.ports["broker"], self.folder)
         path = os.path.join(self.folder, "mosquitto.conf")
         with open(path, "w") as f:
             f.write(MOSQUITTO_CONF.format(port=self.ports["broker"], user=pwd.getpwuid(os.getuid()).pw_name,

@@ -198,6 +198,8 @@ static const struct row rows[] = {
     {"mqtt", "3.1.1|5", ROW_CALL, 0, 0, 0, set_mqtt, "protocol version (default 3.1.1)"},
     {"qos", "N", ROW_INT, AT(qos), 0, 2, NULL, "of messages and subscriptions (default 0)"},
     {"sub-qos", "N", ROW_CALL, 0, 0, 0, set_sub_qos, "of subscriptions, if other than --qos"},
+    {"persistent", NULL, ROW_FLAG, AT(is_persistent), 0, 0, NULL,
+     "subscribers have persistent sessions: the broker has to keep what is due to them"},
     {"window", "N", ROW_UINT, AT(window), 1, LOAD_WINDOW_MAX, NULL,
      "QoS 1, 2: unacknowledged messages of one publisher (default 20; a v5 server may lower it)"},
     {"payload", "BYTES", ROW_UINT, AT(payload_len), 16, 268435000, NULL, "payload size, at least 16 (default 64)"},

@@ -54,7 +54,8 @@ struct load_options {
     int version;          /* 4 or 5 */
     int qos;
     int sub_qos;
-    uint32_t window; /* unacknowledged messages of one publisher */
+    bool is_persistent; /* subscribers' sessions outlive their connections */
+    uint32_t window;    /* unacknowledged messages of one publisher */
     enum load_fill fill;
     uint32_t payload_len; /* JSON: the longest */
     double rate;          /* messages per second of all publishers together; 0 = flood */

@@ -97,17 +97,22 @@ static size_t finish(uint8_t *out, uint8_t first, const uint8_t *body, size_t bo
     return head_len + body_len;
 }
 
-size_t load_wire_put_connect(uint8_t *out, int version, const char *client_id)
+size_t load_wire_put_connect(uint8_t *out, int version, const char *client_id, bool is_persistent)
 {
+    static const uint8_t expiry[] = {5, 0x11, 0, 0, 0x0e, 0x10}; /* Session Expiry Interval: an hour */
     uint8_t body[LOAD_WIRE_SMALL_MAX];
     size_t n = put_string(body, "MQTT");
 
     body[n++] = (uint8_t)version;
-    body[n++] = 0x02; /* Clean Start: no session is left behind */
+    body[n++] = is_persistent ? 0 : 0x02; /* Clean Start: no session is left behind */
     put_u16(body + n, 0);
     n += 2;
-    if (version == 5)
+    if (version == 5 && is_persistent) {
+        memcpy(body + n, expiry, sizeof(expiry));
+        n += sizeof(expiry);
+    } else if (version == 5) {
         body[n++] = 0;
+    }
     n += put_string(body + n, client_id);
     return finish(out, 0x10, body, n);
 }

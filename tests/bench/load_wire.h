@@ -59,7 +59,7 @@ enum load_wire_result {
 };
 
 /* VERSION is 4 or 5. OUT has room for LOAD_WIRE_SMALL_MAX bytes; the length is returned. */
-size_t load_wire_put_connect(uint8_t *out, int version, const char *client_id);
+size_t load_wire_put_connect(uint8_t *out, int version, const char *client_id, bool is_persistent);
 size_t load_wire_put_subscribe(uint8_t *out, int version, uint16_t packet_id, const char *filter, int qos);
 size_t load_wire_put_pingreq(uint8_t *out);
 size_t load_wire_put_disconnect(uint8_t *out);

@@ -162,7 +162,9 @@ static void send_connect(struct load_worker *w, struct load_client *c)
     char id[40];
 
     snprintf(id, sizeof(id), "%s-%c%u", w->shared->run_name, roles[c->role], c->index);
-    load_client_wrote(c, load_wire_put_connect(load_client_room(c, LOAD_WIRE_SMALL_MAX), c->version, id));
+    const bool is_persistent = w->shared->options->is_persistent && c->role == LOAD_CLIENT_SUBSCRIBER;
+    load_client_wrote(c,
+                      load_wire_put_connect(load_client_room(c, LOAD_WIRE_SMALL_MAX), c->version, id, is_persistent));
     c->state = LOAD_CLIENT_CONNECTING;
 }
 
