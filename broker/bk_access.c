@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bk_options.h"
+#include "bk_quota.h"
 #include "err.h"
 #include "jwt.h"
 #include "log.h"
@@ -158,7 +159,7 @@ static struct mqtt_bytes bk_grant_user(const struct bk_grant *g)
 }
 
 struct bk_grant *bk_grant_new(struct bk_access *a, struct mqtt_bytes user, struct mqtt_bytes client_id,
-                              struct acl *claims)
+                              struct acl *claims, struct bk_account *account)
 {
     struct bk_grant *g = calloc(1, sizeof *g);
     if (!g)
@@ -170,6 +171,7 @@ struct bk_grant *bk_grant_new(struct bk_access *a, struct mqtt_bytes user, struc
     }
     struct acl *file = bk_access_acl(a);
     acl_view_init(&g->view, file, claims, bk_grant_user(g), client_id);
+    g->account = bk_account_ref(account);
     acl_unref(file);
     return g;
 }
@@ -179,6 +181,8 @@ struct bk_grant *bk_grant_free(struct bk_grant *g)
     if (!g)
         return NULL;
     acl_view_deinit(&g->view);
+    bk_account_charge(g->account, BK_QUOTA_QUEUED_BYTES, -g->queued_bytes);
+    bk_account_unref(g->account);
     free(g->user);
     free(g);
     return NULL;

@@ -16,6 +16,7 @@
 
 struct acl;
 struct bk_access;
+struct bk_account;
 struct bk_options;
 struct jwt_verifier;
 struct password_checker;
@@ -40,14 +41,16 @@ struct acl *bk_access_acl(struct bk_access *a);
 /* --- Of a session, on its loop. */
 
 struct bk_grant {
-    struct acl_view view; /* points to USER and to the session's client id */
-    char *user;           /* NULL: anonymous */
+    struct acl_view view;       /* points to USER and to the session's client id */
+    char *user;                 /* NULL: anonymous */
+    struct bk_account *account; /* one reference; NULL: no quotas */
+    int64_t queued_bytes;       /* that the account knows of */
 };
 
-/* USER (len 0 and ptr NULL: anonymous) is copied; CLIENT_ID lives as long as the grant; CLAIMS (NULL: none) is
- * referenced. NULL: out of memory. */
+/* USER (len 0 and ptr NULL: anonymous) is copied; CLIENT_ID lives until bk_session_set_grant(); CLAIMS (NULL: none) is
+ * referenced, and so is ACCOUNT (NULL: none). NULL: out of memory. */
 struct bk_grant *bk_grant_new(struct bk_access *a, struct mqtt_bytes user, struct mqtt_bytes client_id,
-                              struct acl *claims);
+                              struct acl *claims, struct bk_account *account);
 /* NULL is fine. Returns NULL. */
 struct bk_grant *bk_grant_free(struct bk_grant *g);
 /* The rules have been read again. */

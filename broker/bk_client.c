@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "bk_alias.h"
+#include "bk_audit.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
 #include "bk_journal.h"
@@ -13,6 +14,7 @@
 #include "bk_options.h"
 #include "bk_pace.h"
 #include "bk_publish.h"
+#include "bk_quota.h"
 #include "bk_retain.h"
 #include "bk_session.h"
 #include "bk_subscribe.h"
@@ -138,6 +140,8 @@ static void bk_client_free(struct bk_client *c)
     bk_subscribe_forget(c);
     bk_client_stay(c);
     c->login = bk_login_free(c->login);
+    bk_account_charge(c->account, BK_QUOTA_CONNECTIONS, -1);
+    bk_account_unref(c->account);
     byte_budget_leave(&c->budget);
     c->io = mqtt_io_close(c->io, BK_LINGER_MS);
     gate_continue(c->connect_wait);
@@ -151,10 +155,11 @@ static void bk_client_free(struct bk_client *c)
     bk_worker_client_gone(w);
 }
 
-void bk_client_close(struct bk_client *c, uint8_t reason, const char *text)
+static void bk_client_end(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason, const char *text)
 {
     struct mqtt_reply reply;
     log_info(&c->log, "closed: %s", text);
+    bk_audit_ended(c, connect, reason, text);
     if (bk_client_compose_farewell(c, reason, text, &reply))
         bk_client_send(c, &reply.packet);
     if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)
@@ -165,6 +170,16 @@ void bk_client_close(struct bk_client *c, uint8_t reason, const char *text)
     bk_client_free(c);
     if (s)
         bk_session_leave(s);
+}
+
+void bk_client_close(struct bk_client *c, uint8_t reason, const char *text)
+{
+    bk_client_end(c, c->login ? bk_login_connect(c->login) : NULL, reason, text);
+}
+
+void bk_client_refuse(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason, const char *text)
+{
+    bk_client_end(c, connect, reason, text);
 }
 
 /* DISCONNECT of the client. */

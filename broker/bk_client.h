@@ -24,6 +24,7 @@
 #include "mqtt_io.h"
 #include "mqtt_server_rules.h"
 
+struct bk_account;
 struct bk_aliases_in;
 struct bk_aliases_out;
 struct bk_connack;
@@ -68,6 +69,7 @@ struct bk_client {
     struct bk_login *login;             /* NULL: nothing is under way, nor is there a token that expires */
     struct bk_connack *connack;         /* while it waits for the journal; owned */
     struct gate_wait *connect_wait;     /* likewise */
+    struct bk_account *account;         /* that it counts for as a connection; one reference; NULL: none */
     struct bk_move *move;               /* it is about to go to another worker; NULL: it is not */
     struct bk_suback *suback;           /* waits for other workers; NULL: none does */
     uint64_t journal_mark;              /* bk_journal_changes() when the present packet came */
@@ -114,6 +116,8 @@ void bk_client_go_live(struct bk_client *c, uint16_t keep_alive_s);
 /* The one way a connection ends by our decision. The client hears REASON where its version and state have a word for it
  * (MQTT_REASON_SUCCESS: nothing is said); its session hears that it is gone. C is gone afterwards. */
 void bk_client_close(struct bk_client *c, uint8_t reason, const char *text);
+/* The same of one that has sent CONNECT and does not come in. */
+void bk_client_refuse(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason, const char *text);
 
 /* PUBACK, PUBREC, PUBREL or PUBCOMP to the client, with REASON where its version has one. */
 void bk_client_send_ack(struct bk_client *c, uint8_t type, uint16_t id, uint8_t reason);

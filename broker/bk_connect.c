@@ -9,11 +9,13 @@
 
 #include "bk_access.h"
 #include "bk_alias.h"
+#include "bk_audit.h"
 #include "bk_client.h"
 #include "bk_deliver.h"
 #include "bk_journal.h"
 #include "bk_login.h"
 #include "bk_options.h"
+#include "bk_quota.h"
 #include "bk_session.h"
 #include "bk_will.h"
 #include "bk_worker.h"
@@ -171,10 +173,11 @@ static void bk_learn_from_connect(struct bk_client *c, const struct mqtt_packet 
     mqtt_io_set_send_limit(c->io, c->send_limit);
 }
 
-enum gate_answer bk_connect_refuse(struct bk_client *c, uint8_t reason, const char *text)
+enum gate_answer bk_connect_refuse(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason,
+                                   const char *text)
 {
     metric_add(&c->worker->metrics.connects_refused, 1);
-    bk_client_close(c, reason, text);
+    bk_client_refuse(c, connect, reason, text);
     return GATE_CLOSED;
 }
 
@@ -188,27 +191,29 @@ static void bk_connect_finish(struct bk_client *c, struct bk_connack *connack)
     bk_client_go_live(c, connack->keep_alive_s);
     mqtt_server_rules_sent(&c->rules, &connack->packet);
     bk_login_settle(c);
+    bk_audit_connected(c, connack->is_resumed);
     if (connack->is_resumed)
         bk_deliver_resume(c->session);
     gate_continue(wait);
 }
 
-static enum gate_answer bk_connect_hold(struct bk_client *c)
+static enum gate_answer bk_connect_hold(struct bk_client *c, const struct mqtt_packet *connect)
 {
     if (!c->connect_wait)
         c->connect_wait = mqtt_io_hold(c->io);
-    return c->connect_wait ? GATE_HOLD : bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    return c->connect_wait ? GATE_HOLD : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
 }
 
-static enum gate_answer bk_connect_wait(struct bk_client *c, const struct bk_connack *connack)
+static enum gate_answer bk_connect_wait(struct bk_client *c, const struct mqtt_packet *connect,
+                                        const struct bk_connack *connack)
 {
     const struct bk_waiter waiter = {.client = c, .type = MQTT_CONNACK};
     c->connack = malloc(sizeof *connack);
     if (!c->connack)
-        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+        return bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     *c->connack = *connack;
     c->connack->packet.properties.wire.ptr = c->connack->properties;
-    const enum gate_answer answer = bk_connect_hold(c);
+    const enum gate_answer answer = bk_connect_hold(c, connect);
     if (answer == GATE_HOLD)
         bk_journal_wait(c->worker, &waiter);
     return answer;
@@ -229,6 +234,22 @@ static bool bk_connect_will_is_allowed(const struct bk_grant *grant, const struc
     return !connect->connect.has_will || acl_may_publish(&grant->view, connect->connect.will.topic);
 }
 
+/* C counts for its user from now on, in place of the connection that it takes over. False: that would be one too many.
+ */
+static bool bk_connect_count(struct bk_client *c, const struct bk_agreement *a)
+{
+    const struct bk_session *s = bk_session_find(c->worker, a->client_id);
+    struct bk_account *account = bk_account_get(broker_quotas(c->worker->broker), bk_login_user(c, a->connect));
+    if (s && s->client && s->client->account == account) {
+        bk_account_charge(account, BK_QUOTA_CONNECTIONS, 1);
+    } else if (!bk_account_take(account, BK_QUOTA_CONNECTIONS, 1)) {
+        bk_account_unref(account);
+        return false;
+    }
+    c->account = account;
+    return true;
+}
+
 /* GRANT is taken over. */
 static enum gate_answer bk_connect_join(struct bk_client *c, struct bk_agreement *a, struct bk_grant *grant)
 {
@@ -236,19 +257,18 @@ static enum gate_answer bk_connect_join(struct bk_client *c, struct bk_agreement
     struct bk_session *s = bk_find_session(c, a);
     if (!s) {
         bk_grant_free(grant);
-        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+        return bk_connect_refuse(c, a->connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     }
     c->session = s;
     bk_session_join(s, c);
     s->expiry_s = a->expiry_s;
-    bk_grant_free(s->grant);
-    s->grant = grant;
+    bk_session_set_grant(s, grant);
     if (bk_will_set(s, a->connect) < 0)
-        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+        return bk_connect_refuse(c, a->connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_journal_session(s);
     bk_compose_connack(c, a, &connack);
     if (bk_journal_changes(c->worker) != c->journal_mark)
-        return bk_connect_wait(c, &connack);
+        return bk_connect_wait(c, a->connect, &connack);
     bk_connect_finish(c, &connack);
     return GATE_PASS;
 }
@@ -258,17 +278,20 @@ static enum gate_answer bk_connect_accept(struct bk_client *c, const struct mqtt
 {
     struct bk_agreement a = {.connect = connect};
     if (!bk_find_id(c->worker, &a))
-        return bk_connect_refuse(c, MQTT_REASON_CLIENT_ID_NOT_VALID, "MQTT-3.1.3-8: an empty client id");
+        return bk_connect_refuse(c, connect, MQTT_REASON_CLIENT_ID_NOT_VALID, "MQTT-3.1.3-8: an empty client id");
     a.expiry_s = bk_agreed_expiry(c, connect);
     a.keep_alive_s = bk_agreed_keep_alive(c, connect->connect.keep_alive_s);
+    if (!bk_connect_count(c, &a))
+        return bk_connect_refuse(c, connect, MQTT_REASON_QUOTA_EXCEEDED,
+                                 "its user has as many clients as it may (max-user-connections)");
     struct bk_grant *grant = bk_grant_new(broker_access(c->worker->broker), bk_login_user(c, connect), a.client_id,
-                                          bk_login_claims(c->login));
+                                          bk_login_claims(c->login), c->account);
     if (!grant)
-        return bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+        return bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     if (bk_connect_will_is_allowed(grant, connect))
         return bk_connect_join(c, &a, grant);
     bk_grant_free(grant);
-    return bk_connect_refuse(c, MQTT_REASON_NOT_AUTHORIZED, "it may not publish to the topic of its Will");
+    return bk_connect_refuse(c, connect, MQTT_REASON_NOT_AUTHORIZED, "it may not publish to the topic of its Will");
 }
 
 enum gate_answer bk_connect_allowed(struct bk_client *c)
@@ -286,16 +309,16 @@ enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet
     if (owner != c->worker->index_of)
         return bk_client_move(c, connect, owner)
                    ? GATE_HOLD
-                   : bk_connect_refuse(c, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+                   : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_client_enter(c, BK_CLIENT_CONNECTING);
     bk_learn_from_connect(c, connect);
     switch (bk_login_begin(c, connect, &fault)) {
     case BK_LOGIN_ALLOWED:
         return bk_connect_accept(c, connect);
     case BK_LOGIN_REFUSED:
-        return bk_connect_refuse(c, fault.reason, fault.text);
+        return bk_connect_refuse(c, connect, fault.reason, fault.text);
     case BK_LOGIN_WAITS_HELD:
-        return bk_connect_hold(c);
+        return bk_connect_hold(c, connect);
     case BK_LOGIN_WAITS_AUTH:
         break;
     }

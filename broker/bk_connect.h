@@ -14,8 +14,9 @@ struct mqtt_packet;
 enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *connect);
 /* C, whose CONNECT has waited, may come in. */
 enum gate_answer bk_connect_allowed(struct bk_client *c);
-/* Or may not. C is gone. */
-enum gate_answer bk_connect_refuse(struct bk_client *c, uint8_t reason, const char *text);
+/* Or may not; CONNECT is what it has sent. C is gone. */
+enum gate_answer bk_connect_refuse(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason,
+                                   const char *text);
 /* What C's CONNECT has changed is with the disk: CONNACK may leave. */
 void bk_connect_committed(struct bk_client *c);
 

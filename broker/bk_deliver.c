@@ -11,6 +11,7 @@
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_pace.h"
+#include "bk_quota.h"
 #include "bk_retain.h"
 #include "bk_route.h"
 #include "bk_session.h"
@@ -176,7 +177,7 @@ static void bk_deliver_count_drop(struct bk_session *s)
     s->is_full_told = true;
     log_warn(s->client ? &s->client->log : NULL,
              "session '%.*s': its queue is full (max-queued-messages, "
-             "max-queued-bytes), what comes now is dropped",
+             "max-queued-bytes, max-user-queued-bytes), what comes now is dropped",
              (int)s->id_len, s->id);
 }
 
@@ -185,7 +186,8 @@ static bool bk_queue_has_room(const struct bk_session *s, const struct bk_public
     const struct bk_options *o = s->worker->options;
     const size_t bytes = p->topic.len + p->payload.len;
     return (o->max_queued_messages == 0 || bk_queue_waiting(&s->queue) < (uint64_t)o->max_queued_messages) &&
-           (o->max_queued_bytes == 0 || s->queue.bytes + bytes <= o->max_queued_bytes);
+           (o->max_queued_bytes == 0 || s->queue.bytes + bytes <= o->max_queued_bytes) &&
+           (!s->grant || bk_account_has_room(s->grant->account, BK_QUOTA_QUEUED_BYTES, (int64_t)bytes));
 }
 
 /* One more in the queue, with its message. */
@@ -198,6 +200,7 @@ static bool bk_deliver_push(struct bk_session *s, const struct bk_delivery *d)
     if (bk_queue_push(&s->queue, bk_message_ref(m), tag, d->qos, d->retain) < 0)
         return false;
     bk_journal_delivery(s, bk_queue_last(&s->queue));
+    bk_session_charge(s);
     return true;
 }
 
@@ -404,6 +407,7 @@ static void bk_deliver_end_exchange(struct bk_session *s, struct bk_entry *e, ui
         s->n_unsent--;
     bk_deliver_drop(s, e);
     bk_deliver_pump(s);
+    bk_session_charge(s);
     const struct bk_client *c = s->client;
     if (bk_pace_is_waited_for(c) && bk_queue_waiting(&s->queue) == 0 && conn_queued_bytes(c->conn) < BK_PACE_BYTES)
         bk_pace_release(s->client);
@@ -424,6 +428,7 @@ static void bk_deliver_received(struct bk_session *s, struct bk_entry *e, const 
         bk_journal_done(s, e);
         bk_journal_window(s);
         bk_queue_release(&s->queue, e);
+        bk_session_charge(s);
     }
     bk_client_answer(s->client, MQTT_PUBREL, packet->packet_id,
                      e ? MQTT_REASON_SUCCESS : MQTT_REASON_PACKET_ID_NOT_FOUND);

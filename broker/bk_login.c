@@ -86,9 +86,9 @@ static void bk_login_on_password(enum password_answer answer, void *arg)
     if (answer == PASSWORD_RIGHT)
         bk_connect_allowed(c);
     else if (answer == PASSWORD_BUSY)
-        bk_connect_refuse(c, MQTT_REASON_SERVER_BUSY, "too many passwords are being checked");
+        bk_connect_refuse(c, c->login->connect, MQTT_REASON_SERVER_BUSY, "too many passwords are being checked");
     else
-        bk_connect_refuse(c, MQTT_REASON_BAD_USER_NAME_OR_PASSWORD, "wrong user name or password");
+        bk_connect_refuse(c, c->login->connect, MQTT_REASON_BAD_USER_NAME_OR_PASSWORD, "wrong user name or password");
 }
 
 static enum bk_login_result bk_login_password(struct bk_client *c, const struct mqtt_packet *connect,
@@ -246,7 +246,7 @@ enum gate_answer bk_login_auth(struct bk_client *c, const struct mqtt_packet *au
     case BK_LOGIN_ALLOWED:
         return bk_connect_allowed(c);
     case BK_LOGIN_REFUSED:
-        return bk_connect_refuse(c, fault.reason, fault.text);
+        return bk_connect_refuse(c, c->login->connect, fault.reason, fault.text);
     case BK_LOGIN_WAITS_HELD:
     case BK_LOGIN_WAITS_AUTH:
         break;

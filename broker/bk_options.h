@@ -24,6 +24,9 @@ struct bk_options {
     bool allow_anonymous;
     char *password_file, *acl_file, *scram_file; /* NULL: none, as those below */
     char *jwt_key, *jwt_algorithm, *jwt_issuer, *jwt_audience;
+    char *audit_log;              /* NULL: none */
+    uint64_t audit_log_max_bytes; /* 0 = it is not rotated */
+    int64_t audit_log_keep;
     int slow_consumer; /* enum bk_slow_consumer */
     int shared_policy; /* enum bk_share_policy */
     uint64_t slow_consumer_timeout_ms;
@@ -36,6 +39,9 @@ struct bk_options {
     int64_t topic_alias_maximum;
     int64_t max_subscriptions; /* of a client */
     int64_t max_topic_levels;
+    int64_t max_retained;                                                    /* messages; of all clients together */
+    int64_t max_user_connections, max_user_subscriptions, max_user_retained; /* of one user, as the one below */
+    uint64_t max_user_queued_bytes;
     int64_t max_queued_messages; /* of a session, as the one below */
     uint64_t max_queued_bytes;
 };

@@ -4,15 +4,18 @@
 
 #include "bk_access.h"
 #include "bk_alias.h"
+#include "bk_audit.h"
 #include "bk_client.h"
 #include "bk_journal.h"
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_peers.h"
+#include "bk_quota.h"
 #include "bk_retain.h"
 #include "bk_route.h"
 #include "bk_session.h"
 #include "bk_worker.h"
+#include "broker.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,16 +144,24 @@ bool bk_publish_has_too_many_levels(const struct bk_worker *w, struct mqtt_bytes
     return max > 0 && mqtt_topic_is_deeper(topic, (uint32_t)max);
 }
 
+bool bk_publish_is_ours(struct mqtt_bytes topic)
+{
+    return topic.len >= 5 && memcmp(topic.ptr, "$SYS/", 5) == 0;
+}
+
 /* Why nobody gets this PUBLISH; MQTT_REASON_SUCCESS: everybody may. */
 static uint8_t bk_publish_fault(const struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
 {
     if (bk_publish_has_too_many_levels(c->worker, topic))
         return MQTT_REASON_TOPIC_NAME_INVALID;
-    if (topic.ptr[0] == '$' && topic.len >= 5 && memcmp(topic.ptr, "$SYS/", 5) == 0)
-        return MQTT_REASON_NOT_AUTHORIZED; /* what stands there is ours */
+    if (bk_publish_is_ours(topic))
+        return MQTT_REASON_NOT_AUTHORIZED;
     if (!acl_may_publish(&c->session->grant->view, topic))
         return MQTT_REASON_NOT_AUTHORIZED;
     if (packet->publish.qos > 0 && bk_journal_is_full(c->worker))
+        return MQTT_REASON_QUOTA_EXCEEDED;
+    if (packet->publish.retain &&
+        !bk_quota_retain(broker_quotas(c->worker->broker), c->account, topic, packet->publish.payload.len == 0))
         return MQTT_REASON_QUOTA_EXCEEDED;
     return MQTT_REASON_SUCCESS;
 }
@@ -158,10 +169,12 @@ static uint8_t bk_publish_fault(const struct bk_client *c, const struct mqtt_pac
 /* A client of 5.0 is told. One of 3.x cannot be: what it is not allowed is acknowledged and dropped, which 3.1.1 allows
  * (MQTT-3.3.5-2) and its clients know from other brokers; where trying again later helps there is no answer; for the
  * rest it is closed. */
-static enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt_packet *packet, uint8_t reason)
+static enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt_packet *packet,
+                                          struct mqtt_bytes topic, uint8_t reason)
 {
     static struct log_limit limit = LOG_LIMIT(10, 10000);
     metric_add(&c->worker->metrics.publishes_refused, 1);
+    bk_audit_publish_refused(c, topic, reason);
     log_rate_limited(&limit, LOG_LEVEL_WARN, &c->log, "PUBLISH refused: %s", mqtt_reason_text(MQTT_PUBACK, reason));
     if (packet->publish.qos == 0)
         return GATE_PASS;
@@ -244,7 +257,7 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
         return GATE_CLOSED;
     const uint8_t fault = bk_publish_fault(c, packet, topic);
     if (fault != MQTT_REASON_SUCCESS)
-        return bk_publish_refuse(c, packet, fault);
+        return bk_publish_refuse(c, packet, topic, fault);
     if (packet->publish.qos == 2)
         return bk_publish_2(c, packet, topic);
     if (packet->publish.qos == 1)

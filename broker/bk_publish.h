@@ -24,6 +24,9 @@ bool bk_publish_uses_id(const struct bk_client *c, uint16_t id);
 /* --max-topic-levels: of a topic or a filter. */
 bool bk_publish_has_too_many_levels(const struct bk_worker *w, struct mqtt_bytes topic);
 
+/* Below $SYS: the broker alone publishes there. */
+bool bk_publish_is_ours(struct mqtt_bytes topic);
+
 /* What nobody's PUBLISH brought: a Will, $SYS. Routed, and retained if it says so. */
 void bk_publish_message(struct bk_worker *w, struct bk_message *m);
 

@@ -11,6 +11,8 @@
 
 #include "bk_journal.h"
 #include "bk_message.h"
+#include "bk_publish.h"
+#include "bk_quota.h"
 #include "bk_record.h"
 #include "bk_route.h"
 #include "bk_session.h"
@@ -202,6 +204,8 @@ static int bk_recover_retained(void *arg, struct store_bytes key, struct store_b
         bk_message_unref(m);
         return err_set(-ENOMEM, "out of memory");
     }
+    if (!bk_publish_is_ours(topic))
+        bk_quota_retained_restored(broker_quotas(r->w->broker), topic);
     r->retained++;
     return 0;
 }

@@ -10,10 +10,12 @@
 #include "bk_journal.h"
 #include "bk_message.h"
 #include "bk_peers.h"
+#include "bk_quota.h"
 #include "bk_route.h"
 #include "bk_session.h"
 #include "bk_tag.h"
 #include "bk_worker.h"
+#include "broker.h"
 #include "mqtt_topic.h"
 #include "retained_index.h"
 
@@ -118,7 +120,9 @@ void bk_retain_tick(struct bk_worker *w)
             if (!bk_message_is_expired(m, loop_now_ms(w->loop)))
                 continue;
             /* the index is about to change: what follows comes with the next look, items[] may not be used on */
-            bk_retain_remove(w, (struct mqtt_bytes){m->bytes, m->topic_len});
+            const struct mqtt_bytes topic = {m->bytes, m->topic_len};
+            bk_quota_retained_expired(broker_quotas(w->broker), topic);
+            bk_retain_remove(w, topic);
             break;
         }
         if (n < 0 || retained_walk_is_done(w->sweep)) {

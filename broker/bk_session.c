@@ -14,6 +14,7 @@
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_peers.h"
+#include "bk_quota.h"
 #include "bk_retain.h"
 #include "bk_route.h"
 #include "bk_share.h"
@@ -146,6 +147,33 @@ void bk_session_leave(struct bk_session *s)
     bk_session_start_timer(s);
 }
 
+/* --- What its user may have */
+
+static struct bk_account *bk_session_account(const struct bk_session *s)
+{
+    return s->grant ? s->grant->account : NULL;
+}
+
+void bk_session_charge(struct bk_session *s)
+{
+    struct bk_grant *g = s->grant;
+    if (!g || !g->account)
+        return;
+    bk_account_charge(g->account, BK_QUOTA_QUEUED_BYTES, (int64_t)s->queue.bytes - g->queued_bytes);
+    g->queued_bytes = (int64_t)s->queue.bytes;
+}
+
+void bk_session_set_grant(struct bk_session *s, struct bk_grant *g)
+{
+    bk_account_charge(bk_session_account(s), BK_QUOTA_SUBSCRIPTIONS, -(int64_t)s->n_subscriptions);
+    bk_grant_free(s->grant);
+    s->grant = g;
+    if (g->view.client_id.len > 0)
+        g->view.client_id = bk_session_id(s); /* it was CONNECT's */
+    bk_account_charge(g->account, BK_QUOTA_SUBSCRIPTIONS, s->n_subscriptions);
+    bk_session_charge(s);
+}
+
 /* --- Subscriptions */
 
 static void bk_session_drop_subscription(struct bk_session *s, uint32_t at)
@@ -161,10 +189,12 @@ static void bk_session_drop_subscription(struct bk_session *s, uint32_t at)
     }
     bk_share_unref(sub->share);
     *sub = s->subscriptions[--s->n_subscriptions];
+    bk_account_charge(bk_session_account(s), BK_QUOTA_SUBSCRIPTIONS, -1);
     bk_routes_change(&s->worker->routes);
     metric_add(&s->worker->metrics.subscriptions, -1);
 }
 
+/* 0, -ENOMEM, or -EDQUOT: its user has too many. */
 static int bk_session_add_subscription(struct bk_session *s, struct topic_filter *filter, struct bk_share *share)
 {
     if (s->n_subscriptions == s->subscriptions_room) {
@@ -175,6 +205,8 @@ static int bk_session_add_subscription(struct bk_session *s, struct topic_filter
         s->subscriptions = list;
         s->subscriptions_room = room;
     }
+    if (!bk_account_take(bk_session_account(s), BK_QUOTA_SUBSCRIPTIONS, 1))
+        return -EDQUOT;
     s->subscriptions[s->n_subscriptions++] =
         (struct bk_subscription){.filter = filter, .share = share, .serial = ++s->last_serial};
     metric_add(&s->worker->metrics.subscriptions, 1);
@@ -218,11 +250,12 @@ static int bk_session_subscribe_plain(struct bk_session *s, const struct mqtt_su
         return -EDQUOT;
     const struct topic_entry entry = {s, bk_subscription_options(sub) | guard, identifier};
     int r = topic_index_add(index, sub->filter, &entry, &filter);
-    if (r == 0 && bk_session_add_subscription(s, filter, NULL) < 0) {
+    if (r != 0)
+        return r;
+    r = bk_session_add_subscription(s, filter, NULL);
+    if (r < 0)
         topic_index_remove(index, filter, s);
-        r = -ENOMEM;
-    }
-    if (r == 0)
+    else
         bk_peers_interest(s->worker, filter);
     return r;
 }
@@ -245,12 +278,11 @@ static int bk_session_subscribe_shared(struct bk_session *s, const struct mqtt_s
         r = -EDQUOT;
     else if (member.tag)
         r = bk_share_join(share, &member, &was_member);
-    if (r >= 0 && !was_member && bk_session_add_subscription(s, NULL, bk_share_ref(share)) < 0) {
+    if (r < 0) {
+        bk_tag_unref(member.tag);
+    } else if (!was_member && (r = bk_session_add_subscription(s, NULL, bk_share_ref(share))) < 0) {
         bk_share_leave(share, s);
         bk_share_unref(share);
-        r = -ENOMEM;
-    } else if (r < 0) {
-        bk_tag_unref(member.tag);
     }
     bk_share_unref(share);
     return r < 0 ? r : was_member ? TOPIC_REPLACED : 0;

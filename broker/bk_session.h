@@ -92,6 +92,10 @@ struct bk_subscribe_result bk_session_subscribe(struct bk_session *s, const stru
                                                 uint32_t identifier);
 /* So long may a session of W outlive its connection whose client asks for WANTED_S (--max-session-expiry). */
 uint32_t bk_session_agreed_expiry(const struct bk_worker *w, uint32_t wanted_s);
+/* Who is connected now is G, which is taken over: it lives on S's client id, and what S has counts for its account. */
+void bk_session_set_grant(struct bk_session *s, struct bk_grant *g);
+/* S's account hears how many bytes are queued now. */
+void bk_session_charge(struct bk_session *s);
 /* The rules have been read again: what is subscribed to stays, but only what is allowed now is delivered. */
 void bk_session_renew_grant(struct bk_session *s);
 /* False: there is no such subscription. */

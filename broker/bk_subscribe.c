@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "bk_audit.h"
 #include "bk_client.h"
 #include "bk_journal.h"
 #include "bk_options.h"
@@ -128,12 +129,21 @@ enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_pack
     while (mqtt_subscription_next(&iter, &sub)) {
         const uint8_t code = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE : bk_subscribe_one(c, &sub, identifier);
         const bool is_refused = code >= MQTT_REASON_UNSPECIFIED;
+        bk_audit_subscribed(c, &sub, code);
         log_debug(&c->log, "subscribes to '%.*s': 0x%02X", (int)sub.filter.len, (const char *)sub.filter.ptr, code);
         codes[n++] = is_refused && c->version != MQTT_V5 ? MQTT_REASON_UNSPECIFIED : code;
     }
     const bool is_held = bk_send_codes(c, MQTT_SUBACK, packet->packet_id, codes, n);
     free(codes);
     return is_held ? GATE_HOLD : GATE_PASS;
+}
+
+static uint8_t bk_unsubscribe_one(struct bk_client *c, struct mqtt_bytes filter)
+{
+    if (!bk_session_unsubscribe(c->session, filter))
+        return MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
+    bk_audit_unsubscribed(c, filter);
+    return MQTT_REASON_SUCCESS;
 }
 
 void bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
@@ -147,13 +157,8 @@ void bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet
         bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
         return;
     }
-    while (mqtt_filter_next(&iter, &filter)) {
-        if (is_id_in_use)
-            codes[n++] = MQTT_REASON_PACKET_ID_IN_USE;
-        else
-            codes[n++] =
-                bk_session_unsubscribe(c->session, filter) ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
-    }
+    while (mqtt_filter_next(&iter, &filter))
+        codes[n++] = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE : bk_unsubscribe_one(c, filter);
     bk_send_codes(c, MQTT_UNSUBACK, packet->packet_id, codes, n);
     free(codes);
 }

@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bk_access.h"
 #include "bk_message.h"
 #include "bk_publish.h"
+#include "bk_quota.h"
 #include "bk_session.h"
 #include "bk_worker.h"
+#include "broker.h"
 #include "mqtt_property.h"
 
 /* The properties of a PUBLISH among those of the Will, in their order. */
@@ -74,6 +77,15 @@ void bk_will_drop(struct bk_session *s)
     s->will = NULL;
 }
 
+/* One message too many is published all the same, but not retained: nobody is there to hear why. */
+static void bk_will_retain(const struct bk_session *s, struct bk_message *m)
+{
+    struct bk_quotas *quotas = broker_quotas(s->worker->broker);
+    const struct mqtt_bytes topic = {m->bytes, m->topic_len};
+    if (m->retain && !bk_quota_retain(quotas, s->grant ? s->grant->account : NULL, topic, m->payload_len == 0))
+        m->retain = false;
+}
+
 void bk_will_publish(struct bk_session *s)
 {
     struct bk_will *will = s->will;
@@ -83,6 +95,7 @@ void bk_will_publish(struct bk_session *s)
     s->will = NULL;
     if (will->has_expiry)
         will->message->expires_ms = loop_now_ms(w->loop) + 1000ull * will->expiry_s;
+    bk_will_retain(s, will->message);
     metric_add(&w->metrics.wills_published, 1);
     bk_publish_message(w, will->message);
     bk_message_unref(will->message);

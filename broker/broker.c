@@ -9,8 +9,10 @@
 #include <stdlib.h>
 
 #include "bk_access.h"
+#include "bk_audit.h"
 #include "bk_options.h"
 #include "bk_place.h"
+#include "bk_quota.h"
 #include "bk_record.h"
 #include "bk_recover.h"
 #include "bk_worker.h"
@@ -29,6 +31,8 @@ struct broker {
     const struct bk_options *options;
     struct store *store;
     struct bk_access *access;
+    struct bk_audit *audit;   /* NULL: none */
+    struct bk_quotas *quotas; /* likewise */
     struct worker_pool *pool;
     struct listener **listeners;
     size_t n_listeners;
@@ -68,6 +72,16 @@ struct worker_pool *broker_pool(const struct broker *b)
 struct bk_access *broker_access(const struct broker *b)
 {
     return b->access;
+}
+
+struct bk_audit *broker_audit(const struct broker *b)
+{
+    return b->audit;
+}
+
+struct bk_quotas *broker_quotas(const struct broker *b)
+{
+    return b->quotas;
 }
 
 struct store *broker_store(const struct broker *b)
@@ -211,6 +225,7 @@ static void broker_reload(struct program *p, const void *fresh)
 {
     struct broker *b = program_object(p);
     bk_access_reload(b->access, fresh);
+    bk_audit_reload(b->audit, fresh);
     for (unsigned i = 0; i < worker_pool_size(b->pool); i++)
         worker_post(worker_pool_get(b->pool, i), bk_worker_renew_grants, NULL);
 }
@@ -229,6 +244,10 @@ static int broker_start(struct program *p, const void *options)
     broker_warn_of_access(b->options);
     int e = bk_access_new(b->options, &b->access);
     if (e >= 0)
+        e = bk_audit_new(b->options, program_metrics(p), &b->audit);
+    if (e >= 0)
+        e = bk_quotas_new(b->options, &b->quotas);
+    if (e >= 0)
         e = broker_open_store(b);
     if (e >= 0)
         e = worker_pool_start("broker", program_workers(p), &bk_worker_calls, b, &b->pool);
@@ -236,6 +255,7 @@ static int broker_start(struct program *p, const void *options)
         return e;
     broker_tell_all(b, bk_worker_meet);
     broker_tell_all(b, bk_worker_begin);
+    bk_audit_event(b->audit, "started");
     return broker_listen(b);
 }
 
@@ -249,6 +269,7 @@ static void broker_drain(struct program *p)
 {
     struct broker *b = program_object(p);
     const unsigned n = worker_pool_size(b->pool);
+    bk_audit_event(b->audit, "draining");
     broker_close_listeners(b);
     atomic_store_explicit(&b->busy_workers, n, memory_order_release);
     for (unsigned i = 0; i < n; i++)
@@ -265,6 +286,8 @@ static void broker_stop(struct program *p)
         broker_tell_all(b, bk_worker_part);
     b->pool = worker_pool_stop(b->pool);
     b->store = store_close(b->store);
+    b->audit = bk_audit_free(b->audit);
+    b->quotas = bk_quotas_free(b->quotas);
     b->access = bk_access_free(b->access);
     free(b->listeners);
     bk_shared_segments_free(&b->shared_segments);

@@ -7,6 +7,8 @@
 #include "program.h"
 
 struct bk_access;
+struct bk_audit;
+struct bk_quotas;
 struct bk_options;
 struct broker;
 struct map;
@@ -26,6 +28,9 @@ unsigned broker_workers(const struct broker *b);
 /* Once all workers run. */
 struct worker_pool *broker_pool(const struct broker *b);
 struct bk_access *broker_access(const struct broker *b);
+/* NULL: there is none. */
+struct bk_audit *broker_audit(const struct broker *b);
+struct bk_quotas *broker_quotas(const struct broker *b);
 struct store *broker_store(const struct broker *b);
 /* While workers recover, see bk_recover.h. */
 struct map *broker_shared_segments(struct broker *b);
