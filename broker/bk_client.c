@@ -100,6 +100,13 @@ void bk_client_answer(struct bk_client *c, uint8_t type, uint16_t id, uint8_t re
 
 /* --- The end */
 
+/* Where clients are sent instead of hearing REASON; NULL: nowhere. */
+static const char *bk_client_reference(const struct bk_client *c, uint8_t reason)
+{
+    const bool is_end = reason == MQTT_REASON_SERVER_SHUTTING_DOWN || reason == MQTT_REASON_SERVER_UNAVAILABLE;
+    return c->worker->is_draining && is_end ? c->worker->options->server_reference : NULL;
+}
+
 static bool bk_client_compose_farewell(const struct bk_client *c, uint8_t reason, const char *text,
                                        struct mqtt_reply *ret)
 {
@@ -115,6 +122,17 @@ static bool bk_client_compose_farewell(const struct bk_client *c, uint8_t reason
         return false;
     mqtt_reply_disconnect(ret, reason, text);
     return true;
+}
+
+static void bk_client_send_farewell(struct bk_client *c, uint8_t reason, const char *text)
+{
+    struct mqtt_reply reply;
+    const char *reference = bk_client_reference(c, reason);
+    if (!bk_client_compose_farewell(c, reference ? MQTT_REASON_USE_ANOTHER_SERVER : reason, text, &reply))
+        return;
+    if (reference)
+        mqtt_reply_set_reference(&reply, reference);
+    bk_client_send(c, &reply.packet);
 }
 
 /* It does not go to another worker. */
@@ -157,11 +175,9 @@ static void bk_client_free(struct bk_client *c)
 
 static void bk_client_end(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason, const char *text)
 {
-    struct mqtt_reply reply;
     log_info(&c->log, "closed: %s", text);
     bk_audit_ended(c, connect, reason, text);
-    if (bk_client_compose_farewell(c, reason, text, &reply))
-        bk_client_send(c, &reply.packet);
+    bk_client_send_farewell(c, reason, text);
     if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)
         conn_ws_set_going_away(c->conn);
     struct bk_session *s = c->session;
@@ -200,6 +216,8 @@ static void bk_client_goodbye(struct bk_client *c, const struct mqtt_packet *pac
 
 void bk_client_drain(struct bk_client *c)
 {
+    if (c->state == BK_CLIENT_WAIT_CONNECT && c->worker->options->server_reference)
+        return;
     bk_client_close(c, c->state == BK_CLIENT_LIVE ? MQTT_REASON_SERVER_SHUTTING_DOWN : MQTT_REASON_SERVER_UNAVAILABLE,
                     "the broker is shutting down");
 }
@@ -373,7 +391,7 @@ static void bk_client_on_move(struct loop_task *task)
     struct bk_worker *w = c->worker;
     struct bk_arrival *arrival = move->arrival;
     if (w->is_parting) {
-        bk_client_drain(c);
+        bk_client_close(c, MQTT_REASON_SERVER_UNAVAILABLE, "the broker is shutting down");
         return;
     }
     c->move = NULL;
@@ -451,8 +469,8 @@ void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival)
     conn_set_low_mark(c->conn, BK_LOW_MARK);
     loop_timer_start(&c->timer, w->options->connect_timeout_ms);
     log_debug(&c->log, "accepted");
-    if (w->is_draining)
-        bk_client_drain(c);
-    else if (arrival->connect)
+    if (arrival->connect)
         bk_client_go_on(c, arrival);
+    else if (w->is_draining)
+        bk_client_drain(c);
 }

@@ -129,6 +129,8 @@ void bk_client_send(struct bk_client *c, struct mqtt_packet *packet);
 /* Tell the byte budget what is held now. */
 void bk_client_account(struct bk_client *c);
 
+/* The broker ends: C is told and closed. One that has not sent CONNECT yet is told when it has, if there is a
+ * --server-reference. */
 void bk_client_drain(struct bk_client *c);
 
 extern const struct byte_budget_calls bk_client_budget_calls;

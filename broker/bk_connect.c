@@ -306,6 +306,8 @@ enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet
     const unsigned owner = id.len > 0 ? bk_worker_of(c->worker, id) : c->worker->index_of;
     struct bk_login_fault fault;
     c->version = connect->version;
+    if (c->worker->is_draining)
+        return bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "the broker is shutting down");
     if (owner != c->worker->index_of)
         return bk_client_move(c, connect, owner)
                    ? GATE_HOLD

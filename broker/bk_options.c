@@ -184,6 +184,24 @@ static const struct config_row bk_audit_rows[] = {
      .help = "how many of them are kept"},
 };
 
+static int bk_check_reference(const char *text)
+{
+    struct url url;
+    const int r = url_parse(text, "mqtt", &url);
+    if (r < 0)
+        return r;
+    return url.host[0] && url.has_port && !strchr(text, '/') ? 0 : err_set(-EINVAL, "'%.80s': HOST:PORT", text);
+}
+
+static const struct config_row bk_end_rows[] = {
+    {.name = "server-reference",
+     .kind = CONFIG_STRING,
+     CONFIG_FIELD(struct bk_options, server_reference),
+     .argument = "HOST:PORT",
+     .check = bk_check_reference,
+     .help = "another broker, which clients are sent to when this one ends (0x9C with Server Reference; 3.x: closed)"},
+};
+
 static const struct config_row bk_sys_rows[] = {
     {.name = "sys-interval",
      .kind = CONFIG_DURATION,
@@ -250,6 +268,7 @@ static const struct config_table bk_tables[] = {
     {"Limits", CONFIG_ROWS(bk_limit_rows), 0},
     {"Quotas", CONFIG_ROWS(bk_quota_rows), 0},
     {"Audit", CONFIG_ROWS(bk_audit_rows), 0},
+    {"When it ends", CONFIG_ROWS(bk_end_rows), 0},
     {"$SYS", CONFIG_ROWS(bk_sys_rows), 0},
     PROGRAM_OPTION_TABLE,
 };

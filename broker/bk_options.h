@@ -30,6 +30,7 @@ struct bk_options {
     int slow_consumer; /* enum bk_slow_consumer */
     int shared_policy; /* enum bk_share_policy */
     uint64_t slow_consumer_timeout_ms;
+    char *server_reference;   /* where clients are sent while draining; NULL: nowhere */
     uint64_t sys_interval_ms; /* 0 = no $SYS */
     uint64_t connect_timeout_ms;
     uint64_t max_session_expiry_ms; /* 0 = no limit, as all below */

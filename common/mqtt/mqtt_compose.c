@@ -6,6 +6,14 @@
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
 
+/* The only property of REPLY. */
+static void mqtt_reply_set_property(struct mqtt_reply *reply, uint8_t id, struct mqtt_bytes value)
+{
+    const uint8_t *end = mqtt_property_put_bytes(reply->properties, id, value);
+    reply->packet.properties.wire =
+        (struct mqtt_bytes){.ptr = reply->properties, .len = (uint32_t)(end - reply->properties)};
+}
+
 static void mqtt_reply_set_text(struct mqtt_reply *reply, const char *text)
 {
     if (!text)
@@ -15,10 +23,15 @@ static void mqtt_reply_set_text(struct mqtt_reply *reply, const char *text)
     if (len == MQTT_COMPOSE_TEXT_MAX)
         while (len > 0 && ((uint8_t)text[len] & 0xC0) == 0x80)
             len--;
-    struct mqtt_bytes value = {.ptr = (const uint8_t *)text, .len = (uint32_t)len};
-    const uint8_t *end = mqtt_property_put_bytes(reply->properties, MQTT_PROPERTY_REASON_STRING, value);
-    reply->packet.properties.wire =
-        (struct mqtt_bytes){.ptr = reply->properties, .len = (uint32_t)(end - reply->properties)};
+    mqtt_reply_set_property(reply, MQTT_PROPERTY_REASON_STRING,
+                            (struct mqtt_bytes){(const uint8_t *)text, (uint32_t)len});
+}
+
+void mqtt_reply_set_reference(struct mqtt_reply *reply, const char *reference)
+{
+    const struct mqtt_bytes value = {(const uint8_t *)reference, (uint32_t)strnlen(reference, MQTT_COMPOSE_TEXT_MAX)};
+    if (reply->packet.version == MQTT_V5)
+        mqtt_reply_set_property(reply, MQTT_PROPERTY_SERVER_REFERENCE, value);
 }
 
 static void mqtt_reply_init(struct mqtt_reply *reply, enum mqtt_type type, uint8_t version, uint8_t reason)

@@ -24,6 +24,10 @@ struct mqtt_reply {
 bool mqtt_reply_connack(struct mqtt_reply *ret, uint8_t version, uint8_t reason, const char *text);
 /* DISCONNECT of v5 (3.x servers send none). TEXT may be NULL. */
 void mqtt_reply_disconnect(struct mqtt_reply *ret, uint8_t reason, const char *text);
+/* REPLY, a CONNACK or DISCONNECT, says where else to go (sections 3.2.2.3.16, 3.14.2.2.5) in place of its Reason
+ * String; 3.x has no word for that, nothing changes. REFERENCE lasts until the packet has been encoded, and is no
+ * longer than MQTT_COMPOSE_TEXT_MAX. */
+void mqtt_reply_set_reference(struct mqtt_reply *reply, const char *reference);
 /* PUBACK, PUBREC, PUBREL or PUBCOMP of success. */
 void mqtt_reply_ack(struct mqtt_reply *ret, uint8_t version, enum mqtt_type type, uint16_t packet_id);
 /* The same reply without its Reason String, for peers whose Maximum Packet Size it would pass

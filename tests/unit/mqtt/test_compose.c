@@ -56,6 +56,23 @@ START_TEST(a_long_text_is_cut_between_characters)
 }
 END_TEST
 
+START_TEST(a_reference_takes_the_place_of_the_text)
+{
+    struct mqtt_reply reply;
+    struct mqtt_property found;
+    mqtt_reply_disconnect(&reply, MQTT_REASON_USE_ANOTHER_SERVER, "away");
+    mqtt_reply_set_reference(&reply, "other.example:1883");
+    check_legal(&reply.packet);
+    ck_assert(mqtt_property_find(&reply.packet.properties, MQTT_PROPERTY_SERVER_REFERENCE, &found));
+    ck_assert_mem_eq(found.value.ptr, "other.example:1883", found.value.len);
+    ck_assert(!mqtt_property_has(&reply.packet.properties, MQTT_PROPERTY_REASON_STRING));
+    ck_assert(mqtt_reply_connack(&reply, MQTT_V311, MQTT_REASON_USE_ANOTHER_SERVER, "away"));
+    mqtt_reply_set_reference(&reply, "other.example:1883");
+    ck_assert_uint_eq(reply.packet.reason_code, 3);
+    check_legal(&reply.packet);
+}
+END_TEST
+
 START_TEST(acks_are_legal_in_every_version)
 {
     static const enum mqtt_type types[] = {MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP};
@@ -230,6 +247,7 @@ static Suite *mqtt_compose_suite(void)
     tcase_add_test(t, a_v5_refusal_carries_code_and_text);
     tcase_add_test(t, a_v3_refusal_is_the_old_code_or_silence);
     tcase_add_test(t, a_long_text_is_cut_between_characters);
+    tcase_add_test(t, a_reference_takes_the_place_of_the_text);
     tcase_add_test(t, acks_are_legal_in_every_version);
     tcase_add_test(t, packet_size_is_lowered_never_raised);
     tcase_add_loop_test(t, what_is_granted_is_lowered_never_raised, 0, TEST_COUNT(grant_samples));
