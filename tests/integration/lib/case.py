@@ -140,10 +140,15 @@ def start_plugin(tools):
     return broker
 
 
-def start_ours(tools):
+def start_ours(tools, workers=2):
     """Ours, with mosquitto's numbers in CONNACK."""
     return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--receive-maximum', '20',
-                  '--topic-alias-maximum', '10', '--workers', '2', '--sys-interval', '0').wait_ready()
+                  '--topic-alias-maximum', '10', '--workers', str(workers), '--sys-interval', '0').wait_ready()
+
+
+def start_ours_alone(tools):
+    """The same with one worker: what one client has been told, every other client sees at once."""
+    return start_ours(tools, workers=1)
 
 
 def start_ours_with_limits(tools):
@@ -154,7 +159,7 @@ def start_ours_with_limits(tools):
     assert code == 0, error
     return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--scram-file', users, '--max-packet-size', '2000',
                   '--max-keep-alive', '2s', '--max-session-expiry', '3s', '--max-subscriptions', '3', '--max-topic-levels', '4',
-                  '--connect-timeout', '1s', '--workers', '2', '--sys-interval', '0').wait_ready()
+                  '--connect-timeout', '1s', '--workers', '1', '--sys-interval', '0').wait_ready()
 
 
 def start_scripted(tools):
@@ -163,7 +168,7 @@ def start_scripted(tools):
 
 BROKERS = {'plain': start_plain, 'strict': start_strict, 'password': start_password, 'plugin': start_plugin,
            'scripted': start_scripted}
-OUR_BROKERS = {'plain': start_ours, 'limits': start_ours_with_limits}
+OUR_BROKERS = {'plain': start_ours, 'alone': start_ours_alone, 'limits': start_ours_with_limits}
 
 
 class World:

@@ -11,7 +11,7 @@ from .wire import V31, V311, V5
 
 TESTED = {V5: set(), V311: set()}       # the statements that have a test
 THREES = (V31, V311)
-OURS = 'plain'                          # the broker of most tests
+OURS = 'alone'                          # the broker of most tests
 LIMITS = {'max_packet': 2000, 'keep_alive': 2, 'session_expiry': 3, 'subscriptions': 3, 'levels': 4}
 SCRAM_USER = ('alice', 'secret')
 
@@ -64,8 +64,7 @@ def present(t, value):
 
 
 def nothing_came(publisher, *subscribers):
-    """Nothing that PUBLISHER has sent so far is on its way to any of them: what it sends now comes next. Workers keep the
-    order of what one client publishes, so this holds between them too."""
+    """Nothing that PUBLISHER has sent so far is on its way to any of them: what it sends now comes next."""
     for subscriber in subscribers:
         topic = f'nothing/{subscriber.client_id}'
         subscriber.subscribe((topic, 0))
