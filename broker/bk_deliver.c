@@ -8,6 +8,7 @@
 #include "bk_alias.h"
 #include "bk_client.h"
 #include "bk_journal.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_pace.h"
@@ -201,6 +202,8 @@ static bool bk_deliver_push(struct bk_session *s, const struct bk_delivery *d)
         return false;
     bk_journal_delivery(s, bk_queue_last(&s->queue));
     bk_session_charge(s);
+    if (d->p->marks && s->is_in_journal)
+        bk_marks_put_session(d->p->marks, s->number);
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include "bk_record.h"
 #include "bk_recover.h"
 #include "bk_session.h"
+#include "bk_share.h"
 #include "bk_tag.h"
 #include "bk_will.h"
 #include "bk_worker.h"
@@ -60,9 +61,11 @@ struct bk_answers {
     unsigned n_due; /* the commit; the peers */
 };
 
+enum bk_change { BK_CHANGE_PUT = 0, BK_CHANGE_DELETE, BK_CHANGE_DELETE_RANGE /* the value is its end */ };
+
 /* What is with the store, or comes next. */
 struct bk_flight {
-    struct bk_writer changes; /* { delete u8, key bytes, value bytes } */
+    struct bk_writer changes; /* { enum bk_change u8, key bytes, value bytes } */
     struct bk_items items;
     struct bk_waiters waiters;  /* of `next` */
     struct bk_answers *answers; /* of `now`; NULL: none wait */
@@ -131,7 +134,7 @@ bool bk_journal_is_full(const struct bk_worker *w)
 
 static void bk_change_put(struct bk_writer *w, const struct bk_key *key, const struct bk_writer *value)
 {
-    bk_put_u8(w, 0);
+    bk_put_u8(w, BK_CHANGE_PUT);
     bk_put_bytes(w, key->bytes, key->len);
     bk_put_bytes(w, value->bytes, value->len);
     w->has_failed |= value->has_failed;
@@ -139,9 +142,16 @@ static void bk_change_put(struct bk_writer *w, const struct bk_key *key, const s
 
 static void bk_change_delete(struct bk_writer *w, const void *key, size_t key_len)
 {
-    bk_put_u8(w, 1);
+    bk_put_u8(w, BK_CHANGE_DELETE);
     bk_put_bytes(w, key, key_len);
     bk_put_bytes(w, NULL, 0);
+}
+
+static void bk_change_delete_range(struct bk_writer *w, const struct bk_key *first, const struct bk_key *end)
+{
+    bk_put_u8(w, BK_CHANGE_DELETE_RANGE);
+    bk_put_bytes(w, first->bytes, first->len);
+    bk_put_bytes(w, end->bytes, end->len);
 }
 
 int bk_journal_restore_session(struct bk_journal *j, struct bk_session *s)
@@ -198,13 +208,14 @@ void bk_journal_leave(struct bk_session *s)
 
 void bk_journal_inbound(struct bk_worker *w, const struct bk_publication *p)
 {
-    struct bk_writer value = {0};
-    if (!w->journal || p->inbound_session == 0)
+    uint8_t zero = 0;
+    const struct bk_writer whole = {.bytes = &zero, .len = 1};
+    if (!w->journal || p->inbound_session == 0 || (!p->is_whole && p->marks->len == 0))
         return;
-    const struct bk_key key = bk_key_of_inbound(p->inbound_session, (uint16_t)p->inbound_id);
-    bk_put_u8(&value, 0);
-    bk_change_put(&w->journal->next.changes, &key, &value);
-    free(value.bytes);
+    const struct bk_key key = p->is_whole
+                                  ? bk_key_of_inbound(p->inbound_session, p->inbound_id)
+                                  : bk_key_of_marks(p->inbound_session, p->inbound_id, bk_worker_next_number(w));
+    bk_change_put(&w->journal->next.changes, &key, p->is_whole ? &whole : p->marks);
     bk_journal_touch(w->journal);
 }
 
@@ -213,8 +224,8 @@ void bk_journal_inbound_gone(struct bk_session *s, uint16_t id)
     struct bk_journal *j = s->worker->journal;
     if (!s->is_in_journal || !s->has_inbound_records)
         return;
-    const struct bk_key key = bk_key_of_inbound(s->number, id);
-    bk_change_delete(&j->next.changes, key.bytes, key.len);
+    const struct bk_key first = bk_key_of_inbound(s->number, id), end = bk_key_behind(&first);
+    bk_change_delete_range(&j->next.changes, &first, &end);
     bk_journal_touch(j);
 }
 
@@ -228,11 +239,11 @@ void bk_journal_session_gone(struct bk_session *s)
         bk_journal_done(s, e);
     for (uint64_t pos = 0; (e = bk_queue_waiting_next(&s->queue, &pos));)
         bk_journal_done(s, e);
-    uint16_t id;
-    enum mqtt_inflight_state state;
-    for (uint32_t pos = 0; mqtt_inflight_next(&s->inbound, &pos, &id, &state);)
-        bk_journal_inbound_gone(s, id);
-    struct bk_key key = bk_key_of_session(BK_RECORD_SESSION, s->number);
+    struct bk_key key = bk_key_of_session(BK_RECORD_INBOUND, s->number);
+    const struct bk_key end = bk_key_behind(&key);
+    if (s->has_inbound_records)
+        bk_change_delete_range(&j->next.changes, &key, &end);
+    key = bk_key_of_session(BK_RECORD_SESSION, s->number);
     bk_change_delete(&j->next.changes, key.bytes, key.len);
     key = bk_key_of_session(BK_RECORD_WINDOW, s->number);
     bk_change_delete(&j->next.changes, key.bytes, key.len);
@@ -329,6 +340,18 @@ static struct bk_item *bk_journal_item(struct bk_journal *j, struct bk_message *
     return item;
 }
 
+static void bk_put_tag(struct bk_writer *w, const struct bk_entry *e)
+{
+    const struct bk_share *share = e->tag ? e->tag->share : NULL;
+    const uint32_t n_ids = e->tag ? e->tag->n_ids : 0;
+    bk_put_u8(w, (uint8_t)(e->qos | (e->retain ? BK_FLAG_RETAIN : 0) | (share ? BK_FLAG_SHARED : 0)));
+    bk_put_varint(w, n_ids);
+    for (uint32_t i = 0; i < n_ids; i++)
+        bk_put_varint(w, e->tag->ids[i]);
+    if (share)
+        bk_put_bytes(w, share->text, share->text_len);
+}
+
 void bk_journal_delivery(struct bk_session *s, struct bk_entry *e)
 {
     struct bk_journal *j = s->worker->journal;
@@ -339,13 +362,9 @@ void bk_journal_delivery(struct bk_session *s, struct bk_entry *e)
         j->messages.has_failed = true;
         return;
     }
-    const uint32_t n_ids = e->tag ? e->tag->n_ids : 0;
     bk_put_u64(&j->messages, s->number);
     bk_put_u64(&j->messages, e->number);
-    bk_put_u8(&j->messages, (uint8_t)(e->qos | (e->retain ? BK_FLAG_RETAIN : 0)));
-    bk_put_varint(&j->messages, n_ids);
-    for (uint32_t i = 0; i < n_ids; i++)
-        bk_put_varint(&j->messages, e->tag->ids[i]);
+    bk_put_tag(&j->messages, e);
     bk_set_u32(&j->messages, item->count_at, ++item->n);
     item->end = j->messages.len;
     e->message->due++;
@@ -480,7 +499,9 @@ static void bk_answers_commit(struct bk_answers *a)
 {
     for (size_t i = 0; i < a->waiters.n; i++) {
         struct bk_waiter *waiter = &a->waiters.list[i];
-        if (waiter->peer)
+        if (waiter->is_return)
+            bk_peer_return_committed(waiter->peer, waiter->number);
+        else if (waiter->peer)
             bk_peer_committed(waiter->peer, waiter->number);
     }
     bk_answers_step(a);
@@ -597,7 +618,7 @@ struct bk_segment *bk_journal_restore_segment(struct bk_journal *j, const void *
     if (!segment)
         return NULL;
     segment->shared = shared;
-    cursor_skip(&c, key_len < 3 ? key_len : 3);
+    cursor_skip(&c, key_len < 1 ? key_len : 1);
     if (bk_get_u64(&c, &number) == 0 && number > j->last_segment)
         j->last_segment = number; /* new ones do not take its key */
     return segment;
@@ -626,7 +647,7 @@ static void bk_journal_make_segment(struct bk_journal *j)
         if (item->message->due == 0)
             continue;
         if (!now->segment) {
-            const struct bk_key key = bk_key_of_segment((uint16_t)j->worker->index_of, ++j->last_segment);
+            const struct bk_key key = bk_key_of_segment(++j->last_segment, (uint16_t)j->worker->index_of);
             now->segment = bk_segment_new(j, key.bytes, key.len);
             if (!now->segment) {
                 now->body.has_failed = true;
@@ -730,14 +751,16 @@ static void bk_journal_submit_changes(struct store_batch *b, const struct bk_wri
 {
     struct cursor c = cursor_make(changes->bytes, changes->len);
     struct mqtt_bytes key, value;
-    uint8_t is_delete;
-    while (cursor_read_u8(&c, &is_delete) == 0 && bk_get_bytes(&c, &key) == 0 && bk_get_bytes(&c, &value) == 0) {
+    uint8_t kind;
+    while (cursor_read_u8(&c, &kind) == 0 && bk_get_bytes(&c, &key) == 0 && bk_get_bytes(&c, &value) == 0) {
         const struct store_bytes k = {key.ptr, key.len};
         const struct store_value v = {.head = {value.ptr, value.len}};
-        if (is_delete)
+        if (kind == BK_CHANGE_PUT)
+            store_put(b, k, &v);
+        else if (kind == BK_CHANGE_DELETE)
             store_delete(b, k);
         else
-            store_put(b, k, &v);
+            store_delete_range(b, &(struct store_range){.first = k, .end = v.head});
     }
 }
 

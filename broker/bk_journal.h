@@ -16,8 +16,9 @@
  * batch began (bk_peers_hold()). Batches themselves wait for nobody.
  *
  * A QoS 2 message and the id of its exchange have to be with the store at the same time. If all who get it are at one
- * other worker, that one writes the id too (bk_journal_inbound()). If they are at several, the id is written when all
- * have confirmed: who ends the process in between may see it twice, but never lost.
+ * other worker, that one writes the id too. If they are at several, each worker writes with its copies who of its
+ * sessions has had it (bk_marks.h), and the id is written when all have confirmed. If the process ends in between the
+ * client repeats its PUBLISH, and it goes to those alone who have not had it.
  *
  * Rules of QoS 2: a PUBLISH leaves when its message is with the disk, PUBREC, PUBREL and PUBCOMP when the state that
  * they tell of is. QoS 1 and 0 leave at once. */
@@ -82,7 +83,8 @@ uint64_t bk_journal_changes(const struct bk_worker *w);
 
 struct bk_waiter {
     struct bk_client *client; /* NULL: it has gone */
-    struct bk_peer *peer;     /* not a client's answer: batch NUMBER of this peer is to be confirmed */
+    struct bk_peer *peer;     /* not a client's answer: batch NUMBER of this peer is to be confirmed; or */
+    bool is_return;           /* what this peer has returned is kept here, or batch NUMBER waited for that */
     uint64_t number;          /* or, IS_EXCHANGE: of the session whose exchange ID has got so far */
     bool is_exchange;
     bool is_written; /* the id is in the store, see bk_journal_inbound() */
@@ -97,9 +99,9 @@ struct bk_waiter {
 void bk_journal_wait(struct bk_worker *w, const struct bk_waiter *waiter);
 /* A peer has been sent what has to survive: counts as a change, without one here. */
 void bk_journal_promise(struct bk_worker *w);
-/* P, if it says so, has an exchange that is written with it. */
+/* P, as this worker keeps it, is part of an exchange, if it says so: its id, or P's marks, are written with it. */
 void bk_journal_inbound(struct bk_worker *w, const struct bk_publication *p);
-/* Exchange ID of S is over, or S is. */
+/* Exchange ID of S is over. */
 void bk_journal_inbound_gone(struct bk_session *s, uint16_t id);
 /* C goes: what waits for it is forgotten. */
 void bk_journal_forget(struct bk_client *c);

@@ -18,6 +18,7 @@
 struct bk_client;
 struct bk_peer;
 struct bk_segment;
+struct bk_writer;
 struct buf;
 
 enum { BK_NEVER = 0 }; /* expires_ms of what does not */
@@ -63,9 +64,12 @@ struct bk_publication {
     struct mqtt_properties properties; /* as forwarded: no Topic Alias; Message Expiry Interval as it is now */
     uint64_t expires_ms;               /* as in bk_message */
     uint64_t publisher;
-    uint64_t inbound_session;   /* QoS 2 of a peer: that session's exchange INBOUND_ID is with the store when P is */
-    uint32_t inbound_id;        /* with INBOUND_SESSION 0: none */
-    size_t inbound_at;          /* where LAST_PEER's outbox says so */
+    uint64_t inbound_session; /* QoS 2, published by this session that is kept, as its exchange INBOUND_ID; 0: not */
+    struct mqtt_bytes had;    /* who has had it before a restart, see bk_marks.h */
+    struct bk_writer *marks;  /* where those of this worker are entered in whose journal it is; NULL: not wanted */
+    size_t whole_at;          /* where LAST_PEER's outbox says IS_WHOLE */
+    uint16_t inbound_id;
+    bool is_whole;              /* whoever keeps it here is all who get it: its exchange has got so far with that */
     struct bk_peer *last_peer;  /* that P has been sent to; NULL: none */
     uint32_t n_peers;           /* that it has been sent to */
     struct bk_client *source;   /* whose PUBLISH it is, to be held back for slow subscribers; NULL: nobody's here */
@@ -76,7 +80,6 @@ struct bk_publication {
     struct bk_scratch *scratch;
     uint8_t qos;
     bool retain;
-    bool is_kept_here;  /* some session of this worker has it in the journal */
     uint8_t forms_made; /* bit for each */
     struct bk_form forms[BK_FORMS];
 };

@@ -2,6 +2,7 @@
  *
  *   PUBLISH         how u8 (bk_peer_publish_flags) | message
  *   SHARED          text bytes | slot u32 | tried u64 x 4 | message
+ *   RETURNED        the same, from who has nobody to whom it came from
  *   INTEREST        begins u8 | filter bytes
  *   SHARE           text bytes | filter at u32 | members here u32 | away u32
  *   ASK             question u32 | filter bytes                         retained messages
@@ -11,8 +12,9 @@
  *   PACE            client u64 | is held u8
  *   CONFIRM         batch u64
  *   message         flags u8 (QoS, 4 = RETAIN, 8 = payload is a buf) | expires u64 (monotonic ms) | publisher u64
- *                   | source u64 (client, 0 = none to be paced) [ QoS 2: session u32 u32, packet id u32; 0: none ] |
- * topic bytes | properties bytes | payload bytes or nothing */
+ *                   | source u64 (client, 0 = none to be paced) [ QoS 2: exchange ] | topic bytes | properties bytes
+ *                   | payload bytes or nothing
+ *   exchange        session u64 [ not 0: packet id u16 | is whole u8 | marks bytes ] */
 #define LOG_MODULE LOG_BROKER
 #include "bk_peers.h"
 
@@ -46,6 +48,7 @@ enum {
 enum bk_frame {
     BK_FRAME_PUBLISH = 1,
     BK_FRAME_SHARED,
+    BK_FRAME_RETURNED,
     BK_FRAME_INTEREST,
     BK_FRAME_SHARE,
     BK_FRAME_ASK,
@@ -85,6 +88,7 @@ struct bk_peer {
     uint64_t mark, mark_bytes; /* when MARK is confirmed so are MARK_BYTES; 0: none is under way */
     uint64_t route_mark;
     uint32_t n_unconfirmed; /* its batches whose confirmation waits for our store */
+    uint32_t n_returns;     /* what it has returned and its confirmations behind that, which wait for our store */
     unsigned index;
     bool must_confirm; /* the batch that grows */
 };
@@ -352,6 +356,18 @@ static void bk_peer_let_go(struct bk_peer *peer)
     }
 }
 
+static void bk_peer_put_exchange(struct bk_peer *peer, struct bk_publication *p)
+{
+    struct bk_writer *out = &peer->out;
+    bk_put_u64(out, p->inbound_session);
+    if (p->inbound_session == 0)
+        return;
+    bk_put_u16(out, p->inbound_id);
+    p->whole_at = out->len;
+    bk_put_u8(out, p->is_whole);
+    bk_put_bytes(out, p->had.ptr, p->had.len);
+}
+
 static void bk_peer_put_message(struct bk_peer *peer, struct bk_publication *p)
 {
     struct bk_writer *out = &peer->out;
@@ -363,9 +379,8 @@ static void bk_peer_put_message(struct bk_peer *peer, struct bk_publication *p)
     bk_put_u64(out, bk_pace_name(p->source));
     p->n_peers++;
     p->last_peer = peer;
-    p->inbound_at = out->len;
-    for (int i = 0; p->qos == 2 && i < 3; i++)
-        bk_put_u32(out, 0);
+    if (p->qos == 2)
+        bk_peer_put_exchange(peer, p);
     bk_put_bytes(out, p->topic.ptr, p->topic.len);
     bk_put_bytes(out, p->properties.wire.ptr, p->properties.wire.len);
     if (rest) {
@@ -376,11 +391,9 @@ static void bk_peer_put_message(struct bk_peer *peer, struct bk_publication *p)
     }
 }
 
-void bk_peer_publish_inbound(const struct bk_publication *p, uint64_t session, uint16_t id)
+void bk_peer_publish_whole(const struct bk_publication *p)
 {
-    bk_set_u32(&p->last_peer->out, p->inbound_at, (uint32_t)(session >> 32));
-    bk_set_u32(&p->last_peer->out, p->inbound_at + 4, (uint32_t)session);
-    bk_set_u32(&p->last_peer->out, p->inbound_at + 8, id);
+    bk_set_u8(&p->last_peer->out, p->whole_at, true);
 }
 
 /* What was just put into the outbox has to survive where it goes: answers wait until it does. */
@@ -404,14 +417,32 @@ void bk_peer_publish(struct bk_peer *peer, struct bk_publication *p, unsigned fl
 void bk_peer_publish_shared(struct bk_peer *peer, struct bk_publication *p, struct mqtt_bytes text,
                             const struct bk_workers_set *tried, uint32_t slot)
 {
-    struct bk_writer *out = bk_peer_begin(peer, BK_FRAME_SHARED);
+    const bool is_return = p->far == peer;
+    struct bk_writer *out = bk_peer_begin(peer, is_return ? BK_FRAME_RETURNED : BK_FRAME_SHARED);
     bk_put_bytes(out, text.ptr, text.len);
     bk_put_u32(out, slot);
     for (unsigned i = 0; i < BK_WORKERS_MAX / 64; i++)
         bk_put_u64(out, tried->bits[i]);
     bk_peer_put_message(peer, p);
+    if (is_return)
+        return; /* our confirmation comes behind it */
     bk_peer_promise(peer, p, false);
     bk_peer_hold_back(peer, p->source);
+}
+
+static int bk_get_exchange(struct bk_peer *peer, struct cursor *c, struct bk_publication *p)
+{
+    uint8_t is_whole;
+    if (bk_get_u64(c, &p->inbound_session) != 0)
+        return BK_RECORD_BAD;
+    if (p->inbound_session == 0)
+        return 0;
+    if (cursor_read_u16(c, &p->inbound_id) != 0 || cursor_read_u8(c, &is_whole) != 0 || bk_get_bytes(c, &p->had) != 0)
+        return BK_RECORD_BAD;
+    p->is_whole = is_whole;
+    p->marks = &peer->peers->worker->marks;
+    p->marks->len = 0;
+    return 0;
 }
 
 /* A view of what stands in the batch. */
@@ -423,7 +454,7 @@ static int bk_get_publication(struct bk_peer *peer, struct bk_bufs *bufs, struct
         bk_get_u64(c, &p->far_source) != 0)
         return BK_RECORD_BAD;
     p->qos = flags & 3;
-    if (p->qos == 2 && (bk_get_u64(c, &p->inbound_session) != 0 || cursor_read_u32(c, &p->inbound_id) != 0))
+    if (p->qos == 2 && bk_get_exchange(peer, c, p) != 0)
         return BK_RECORD_BAD;
     if (bk_get_bytes(c, &p->topic) != 0 || bk_get_bytes(c, &p->properties.wire) != 0)
         return BK_RECORD_BAD;
@@ -454,8 +485,32 @@ static int bk_frame_publish(struct bk_peer *peer, struct bk_bufs *bufs, struct c
     return 0;
 }
 
-static int bk_frame_shared(struct bk_peer *peer, struct bk_bufs *bufs, struct cursor *c)
+/* What waits for confirmations waits from here on for those of all that has been sent up to now. */
+static void bk_peers_raise_holds(struct bk_peers *p)
 {
+    list_for_each (it, &p->holds) {
+        struct bk_hold *h = list_entry(it, struct bk_hold, link);
+        for (unsigned i = 0; i < p->n; i++)
+            h->marks[i] = p->list[i].last;
+    }
+}
+
+/* PEER had nobody for P, which has been placed again: what waits for PEER's confirmation waits for that too. */
+static void bk_peer_wait_for_returned(struct bk_peer *peer, const struct bk_publication *p, uint64_t changes)
+{
+    struct bk_worker *w = peer->peers->worker;
+    if (p->n_peers > 0) {
+        bk_peers_raise_holds(peer->peers);
+    } else if (bk_journal_changes(w) != changes) {
+        peer->n_returns++;
+        bk_journal_wait(w, &(struct bk_waiter){.peer = peer, .is_return = true});
+    }
+}
+
+static int bk_frame_shared(struct bk_peer *peer, enum bk_frame kind, struct bk_bufs *bufs, struct cursor *c)
+{
+    struct bk_worker *w = peer->peers->worker;
+    const uint64_t changes = bk_journal_changes(w);
     struct bk_workers_set tried;
     struct bk_publication p;
     struct mqtt_bytes text;
@@ -465,8 +520,13 @@ static int bk_frame_shared(struct bk_peer *peer, struct bk_bufs *bufs, struct cu
         e = bk_get_u64(c, &tried.bits[i]);
     if (e != 0 || bk_get_publication(peer, bufs, c, &p) != 0)
         return BK_RECORD_BAD;
-    bk_share_publish_far(peer->peers->worker, text, &p, &tried, slot);
-    bk_journal_inbound(peer->peers->worker, &p);
+    if (kind == BK_FRAME_RETURNED)
+        p.far = NULL;
+    bk_share_publish_far(w, text, &p, &tried, slot);
+    if (p.n_peers == 0)
+        bk_journal_inbound(w, &p);
+    if (kind == BK_FRAME_RETURNED)
+        bk_peer_wait_for_returned(peer, &p, changes);
     bk_publication_end(&p);
     return 0;
 }
@@ -620,11 +680,8 @@ void bk_peer_committed(struct bk_peer *peer, uint64_t number)
     bk_peer_confirm(peer, number);
 }
 
-static int bk_frame_confirm(struct bk_peer *peer, struct cursor *c)
+static void bk_peer_confirmed(struct bk_peer *peer, uint64_t number)
 {
-    uint64_t number;
-    if (bk_get_u64(c, &number) != 0)
-        return BK_RECORD_BAD;
     peer->confirmed = number;
     if (peer->mark != 0 && number >= peer->mark) {
         peer->mark = 0;
@@ -632,6 +689,26 @@ static int bk_frame_confirm(struct bk_peer *peer, struct cursor *c)
         bk_peer_let_go(peer);
     }
     bk_peers_run_holds(peer->peers);
+}
+
+void bk_peer_return_committed(struct bk_peer *peer, uint64_t number)
+{
+    peer->n_returns--;
+    if (number != 0)
+        bk_peer_confirmed(peer, number);
+}
+
+static int bk_frame_confirm(struct bk_peer *peer, struct cursor *c)
+{
+    uint64_t number;
+    if (bk_get_u64(c, &number) != 0)
+        return BK_RECORD_BAD;
+    if (peer->n_returns == 0) {
+        bk_peer_confirmed(peer, number);
+        return 0;
+    }
+    peer->n_returns++;
+    bk_journal_wait(peer->peers->worker, &(struct bk_waiter){.peer = peer, .is_return = true, .number = number});
     return 0;
 }
 
@@ -661,7 +738,8 @@ static int bk_frame_run(struct bk_peer *peer, struct bk_bufs *bufs, struct curso
     case BK_FRAME_PUBLISH:
         return bk_frame_publish(peer, bufs, c);
     case BK_FRAME_SHARED:
-        return bk_frame_shared(peer, bufs, c);
+    case BK_FRAME_RETURNED:
+        return bk_frame_shared(peer, kind, bufs, c);
     case BK_FRAME_INTEREST:
         return bk_frame_interest(peer, c);
     case BK_FRAME_SHARE:

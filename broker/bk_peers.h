@@ -76,10 +76,11 @@ enum bk_peer_publish_flags {
     BK_PEER_RETAIN = 2, /* it owns what is retained under the topic */
 };
 void bk_peer_publish(struct bk_peer *peer, struct bk_publication *p, unsigned flags);
-/* The one peer that P has been sent to writes, with P, that exchange ID of SESSION has got so far (bk_journal.h). */
-void bk_peer_publish_inbound(const struct bk_publication *p, uint64_t session, uint16_t id);
-/* One of the members of shared subscription TEXT is to get P: TRIED have nobody for it; SLOT is where looking begins.
- */
+/* The one peer that P has been sent to writes, with P, that its exchange has got so far (bk_journal.h). */
+void bk_peer_publish_whole(const struct bk_publication *p);
+/* One of the members of shared subscription TEXT is to get P: TRIED have nobody for it; SLOT is where looking begins. A
+ * PEER that has nobody either returns it (P->far is PEER then): only who has been promised to wait for it may hand it
+ * on. */
 void bk_peer_publish_shared(struct bk_peer *peer, struct bk_publication *p, struct mqtt_bytes text,
                             const struct bk_workers_set *tried, uint32_t slot);
 
@@ -106,5 +107,8 @@ bool bk_peers_hold(struct bk_worker *w, bk_peers_hold_fn *fn, void *arg);
 void bk_peers_unhold(struct bk_worker *w, const void *arg);
 /* What batch NUMBER of PEER has changed is with the store (bk_journal.c says so). */
 void bk_peer_committed(struct bk_peer *peer, uint64_t number);
+/* What PEER had returned is with the store; batch NUMBER of ours, that it has confirmed meanwhile, is confirmed now (0:
+ * none). */
+void bk_peer_return_committed(struct bk_peer *peer, uint64_t number);
 
 #endif

@@ -7,6 +7,7 @@
 #include "bk_audit.h"
 #include "bk_client.h"
 #include "bk_journal.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_peers.h"
@@ -33,7 +34,6 @@ static bool bk_publish(struct bk_worker *w, struct bk_publication *p)
     const bool is_taken = bk_route_publish(w, p, is_far ? bk_peers_get(w->peers, owner) : NULL);
     if (!is_taken)
         metric_add(&w->metrics.publishes_unmatched, 1);
-    p->is_kept_here = p->message && p->message->is_in_journal;
     bk_publication_end(p);
     return is_taken;
 }
@@ -91,24 +91,35 @@ static uint8_t bk_publish_reason(bool is_taken)
     return is_taken ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_MATCHING_SUBSCRIBERS;
 }
 
-/* P of QoS 2, published by C with ID, has to survive at other workers, perhaps besides here: until it does its id is
- * not known for good, and PUBREC waits. */
-static void bk_publish_wait(struct bk_client *c, const struct bk_publication *p, uint16_t id, uint8_t reason)
+/* P of QoS 2, published by C, has to survive at other workers, perhaps besides here: until it does its id is not known
+ * for good, and PUBREC waits. */
+static void bk_publish_wait(struct bk_client *c, struct bk_publication *p, uint8_t reason)
 {
     struct bk_session *s = c->session;
-    const bool is_written_there = p->n_peers == 1 && !p->is_kept_here;
+    const bool is_whole_there = p->n_peers == 1 && p->marks->len == 0;
     const struct bk_waiter waiter = {.number = s->number,
                                      .is_exchange = true,
-                                     .is_written = is_written_there,
+                                     .is_written = is_whole_there,
                                      .type = MQTT_PUBREC,
-                                     .id = id,
+                                     .id = p->inbound_id,
                                      .reason = reason};
-    if (is_written_there) {
-        bk_peer_publish_inbound(p, s->number, id);
-        s->has_inbound_records = true;
-    }
-    mqtt_inflight_advance(&s->inbound, id, MQTT_INFLIGHT_PUBLISH_2);
+    if (is_whole_there)
+        bk_peer_publish_whole(p);
+    else
+        bk_journal_inbound(c->worker, p);
+    s->has_inbound_records = true;
+    mqtt_inflight_advance(&s->inbound, p->inbound_id, MQTT_INFLIGHT_PUBLISH_2);
     bk_journal_wait(c->worker, &waiter);
+}
+
+/* P is exchange ID of S, which is kept. */
+static void bk_publish_name(struct bk_publication *p, const struct bk_session *s, uint16_t id)
+{
+    p->inbound_session = s->number;
+    p->inbound_id = id;
+    p->had = bk_marks_find(s, id);
+    p->marks = s->worker->peers ? &s->worker->marks : NULL;
+    s->worker->marks.len = 0;
 }
 
 /* Route it. Whether anybody has subscribed. */
@@ -130,9 +141,13 @@ static bool bk_publish_from(struct bk_client *c, const struct mqtt_packet *packe
     p.qos = packet->publish.qos;
     p.retain = packet->publish.retain;
     bk_publish_properties(&p, packet, loop_now_ms(w->loop), bytes);
+    if (p.qos == 2 && c->session->is_in_journal)
+        bk_publish_name(&p, c->session, packet->packet_id);
     const bool is_taken = bk_publish(w, &p);
-    if (p.qos == 2 && p.n_peers > 0 && c->session->is_in_journal)
-        bk_publish_wait(c, &p, packet->packet_id, bk_publish_reason(is_taken));
+    if (p.inbound_session != 0 && p.n_peers > 0)
+        bk_publish_wait(c, &p, bk_publish_reason(is_taken));
+    if (p.inbound_session != 0)
+        bk_marks_drop(c->session, p.inbound_id);
     if (bytes != small)
         free(bytes);
     return is_taken;

@@ -85,6 +85,12 @@ void bk_set_u32(struct bk_writer *w, size_t offset, uint32_t value)
         w->bytes[offset + i] = (uint8_t)(value >> (8 * (3 - i)));
 }
 
+void bk_set_u8(struct bk_writer *w, size_t offset, uint8_t value)
+{
+    if (!w->has_failed)
+        w->bytes[offset] = value;
+}
+
 void bk_put_message(struct bk_writer *w, const struct bk_message *m, uint64_t now_ms, uint64_t wall_ms)
 {
     const uint8_t *payload = m->payload ? buf_bytes(m->payload) : m->bytes + m->topic_len + m->properties_len;
@@ -188,6 +194,21 @@ struct bk_key bk_key_of_inbound(uint64_t session, uint16_t id)
     return key;
 }
 
+struct bk_key bk_key_of_marks(uint64_t session, uint16_t id, uint64_t number)
+{
+    struct bk_key key = bk_key_of_inbound(session, id);
+    bk_key_add(&key, number, 8);
+    return key;
+}
+
+struct bk_key bk_key_behind(const struct bk_key *key)
+{
+    struct bk_key end = *key;
+    for (size_t i = end.len; i-- > 0 && ++end.bytes[i] == 0;) /* the kind is no 0xFF */
+        ;
+    return end;
+}
+
 struct bk_key bk_key_of_topic(struct mqtt_bytes topic)
 {
     if (topic.len < BK_KEY_MAX) {
@@ -202,10 +223,23 @@ struct bk_key bk_key_of_topic(struct mqtt_bytes topic)
     return key;
 }
 
-struct bk_key bk_key_of_segment(uint16_t loop, uint64_t number)
+struct bk_key bk_key_of_segment(uint64_t number, uint16_t loop)
 {
     struct bk_key key = bk_key_begin(BK_RECORD_SEGMENT);
-    bk_key_add(&key, loop, 2);
     bk_key_add(&key, number, 8);
+    bk_key_add(&key, loop, 2);
     return key;
+}
+
+bool bk_key_of_segment_1(const void *old, size_t old_len, struct bk_key *ret_key)
+{
+    struct cursor c = cursor_make(old, old_len);
+    uint8_t kind;
+    uint16_t loop;
+    uint64_t number;
+    if (cursor_read_u8(&c, &kind) != 0 || kind != BK_RECORD_SEGMENT_1 || cursor_read_u16(&c, &loop) != 0 ||
+        bk_get_u64(&c, &number) != 0 || c.len > 0)
+        return false;
+    *ret_key = bk_key_of_segment(number, loop);
+    return true;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "bk_journal.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_publish.h"
 #include "bk_quota.h"
@@ -24,6 +25,7 @@
 #include "err.h"
 #include "log.h"
 #include "mqtt_reason.h"
+#include "mqtt_topic.h"
 #include "retained_index.h"
 #include "store.h"
 
@@ -147,20 +149,29 @@ static int bk_recover_window(void *arg, struct store_bytes key, struct store_byt
     return 0;
 }
 
-/* Beside those of the window. */
+/* Beside those of the window, and behind them. Exchanges that are known for good come first. */
 static int bk_recover_inbound(void *arg, struct store_bytes key, struct store_bytes value)
 {
     struct bk_recovery *r = arg;
     struct cursor k = cursor_make((const uint8_t *)key.bytes + 1, key.len - 1);
-    uint64_t number;
+    const struct mqtt_bytes marks = {value.bytes, (uint32_t)value.len};
+    uint64_t number, serial = 0;
     uint16_t id;
     if (bk_get_u64(&k, &number) != 0 || cursor_read_u16(&k, &id) != 0 || id == 0)
         return bk_recover_fault(key, "it is no packet id");
+    if (k.len > 0 && (bk_get_u64(&k, &serial) != 0 || !bk_marks_is_good(marks)))
+        return bk_recover_fault(key, "it does not say who has had a message");
+    broker_reserve_numbers(r->w->broker, serial);
     struct bk_session *s = bk_journal_find_session(r->w->journal, number);
     if (!s)
         return 0;
     s->has_inbound_records = true;
-    return mqtt_inflight_add(&s->inbound, id, MQTT_INFLIGHT_PUBREC) < 0 ? err_set(-ENOMEM, "out of memory") : 0;
+    int e = 0;
+    if (serial == 0)
+        e = mqtt_inflight_add(&s->inbound, id, MQTT_INFLIGHT_PUBREC);
+    else if (mqtt_inflight_find(&s->inbound, id) == MQTT_INFLIGHT_NONE)
+        e = bk_marks_keep(s, id, marks);
+    return e < 0 ? err_set(-ENOMEM, "out of memory") : 0;
 }
 
 static int bk_recover_subscription(void *arg, struct store_bytes key, struct store_bytes value)
@@ -210,12 +221,42 @@ static int bk_recover_retained(void *arg, struct store_bytes key, struct store_b
     return 0;
 }
 
+/* --- From older versions */
+
+static int bk_upgrade_segment(void *arg, struct store_bytes key, struct store_bytes value)
+{
+    struct bk_key fresh;
+    if (!bk_key_of_segment_1(key.bytes, key.len, &fresh))
+        return bk_recover_fault(key, "it is no segment");
+    const int e = store_upgrade_put(arg, (struct store_bytes){fresh.bytes, fresh.len}, value);
+    return e < 0 ? e : store_upgrade_delete(arg, key);
+}
+
+static int bk_upgrade_1(struct store_upgrade_access *a)
+{
+    const uint8_t first = BK_RECORD_SEGMENT_1, end = BK_RECORD_SEGMENT_1 + 1;
+    return store_upgrade_each(a, &(struct store_range){.first = {&first, 1}, .end = {&end, 1}}, bk_upgrade_segment, a);
+}
+
+const struct store_upgrade bk_upgrades[BK_UPGRADES] = {{1, bk_upgrade_1}};
+
 /* --- Segments */
 
-static int bk_recover_ids(struct cursor *c, struct bk_tag **ret_tag)
+/* The shared subscription that a delivery is of; it may have no members any more. One reference. 0, BK_RECORD_BAD or
+ * -ENOMEM. */
+static int bk_recover_share(struct bk_worker *w, struct cursor *c, struct bk_share **ret_share)
+{
+    struct mqtt_bytes text, group, filter;
+    if (bk_get_bytes(c, &text) != 0 || !mqtt_topic_split_shared(text, &group, &filter))
+        return BK_RECORD_BAD;
+    return bk_share_get(w, text, filter, ret_share);
+}
+
+static int bk_recover_tag(struct bk_worker *w, struct cursor *c, bool is_shared, struct bk_tag **ret_tag)
 {
     uint32_t ids[BK_TARGET_IDS_MAX];
     uint64_t n, id;
+    struct bk_share *share = NULL;
     *ret_tag = NULL;
     if (bk_get_varint(c, &n) != 0 || n > BK_TARGET_IDS_MAX)
         return BK_RECORD_BAD;
@@ -224,7 +265,11 @@ static int bk_recover_ids(struct cursor *c, struct bk_tag **ret_tag)
             return BK_RECORD_BAD;
         ids[i] = (uint32_t)id;
     }
-    *ret_tag = bk_tag_new(NULL, ids, (uint32_t)n);
+    const int e = is_shared ? bk_recover_share(w, c, &share) : 0;
+    if (e != 0)
+        return e;
+    *ret_tag = bk_tag_new(share, ids, (uint32_t)n);
+    bk_share_unref(share);
     return 0;
 }
 
@@ -235,7 +280,7 @@ static int bk_recover_target(struct bk_recovery *r, struct cursor *c, struct bk_
     uint8_t flags;
     struct bk_tag *tag;
     if (bk_get_u64(c, &session) != 0 || bk_get_u64(c, &number) != 0 || cursor_read_u8(c, &flags) != 0 ||
-        bk_recover_ids(c, &tag) != 0)
+        bk_recover_tag(r->w, c, flags & BK_FLAG_SHARED, &tag) != 0)
         return -EBADMSG;
     struct bk_session *s = bk_journal_find_session(r->w->journal, session);
     if (s)

@@ -4,11 +4,16 @@
 
 #include <stdbool.h>
 
+#include "store.h"
+
 struct bk_shared_segment;
 struct bk_worker;
 struct map;
 struct map_node;
-struct store;
+
+/* From older versions of the records (bk_record.h), for store_open(). */
+enum { BK_UPGRADES = 1 };
+extern const struct store_upgrade bk_upgrades[BK_UPGRADES];
 
 /* Everything of STORE that belongs to W, before any worker's journal starts. 0 or negative errno with err_text(): which
  * record, and what is wrong with it. On W's loop. */

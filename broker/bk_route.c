@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bk_deliver.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_peers.h"
 #include "bk_session.h"
@@ -195,12 +196,21 @@ static const struct bk_route *bk_route_find(struct bk_worker *w, struct mqtt_byt
     return NULL;
 }
 
+static bool bk_target_deliver(const struct bk_target *t, struct bk_publication *p)
+{
+    const struct bk_session *s = t->owner;
+    assert(s);
+    if (p->had.len > 0 && bk_marks_has_session(p->had, s->number))
+        return true;
+    return bk_deliver(t->owner, p, t->options, t->tag);
+}
+
 static bool bk_target_publish(const struct bk_target *t, struct bk_publication *p, const struct bk_peer *owner)
 {
     if (t->options & BK_ENTRY_SHARE)
         return bk_share_publish(t->owner, p, NULL);
     if (!(t->options & BK_ENTRY_PEER))
-        return bk_deliver(t->owner, p, t->options, t->tag);
+        return bk_target_deliver(t, p);
     bk_peer_publish(t->owner, p, BK_PEER_ROUTE | (t->owner == owner ? BK_PEER_RETAIN : 0u));
     return true;
 }
@@ -224,6 +234,6 @@ void bk_route_publish_here(struct bk_worker *w, struct bk_publication *p)
     for (size_t i = 0; route && i < route->n; i++) {
         const struct bk_target *t = &route->targets[i];
         if (!(t->options & (BK_ENTRY_SHARE | BK_ENTRY_PEER)))
-            bk_deliver(t->owner, p, t->options, t->tag);
+            bk_target_deliver(t, p);
     }
 }

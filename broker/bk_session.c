@@ -11,6 +11,7 @@
 #include "bk_client.h"
 #include "bk_deliver.h"
 #include "bk_journal.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_peers.h"
@@ -407,6 +408,7 @@ void bk_session_end(struct bk_session *s)
     bk_queue_deinit(&s->queue);
     bk_grant_free(s->grant);
     mqtt_inflight_clear(&s->inbound);
+    bk_marks_drop_all(s);
     loop_timer_stop(&s->timer);
     map_remove(&w->sessions, &s->node);
     metric_add(&w->metrics.sessions, -1);

@@ -19,6 +19,7 @@
 #include "mqtt_packet.h"
 
 struct bk_client;
+struct bk_cut_exchange;
 struct bk_grant;
 struct bk_publication;
 struct bk_share;
@@ -41,6 +42,7 @@ struct bk_session {
     struct bk_client *client; /* NULL while nobody is connected */
     struct bk_queue queue;
     struct mqtt_inflight inbound; /* PUBLISH of QoS 2 whose PUBREL is due; PUBREL_ALONE: of an earlier connection */
+    struct bk_cut_exchange *cut_exchanges; /* see bk_marks.h; NULL: none */
     struct bk_subscription *subscriptions;
     struct bk_grant *grant;         /* who it is and what it may do; NULL: everything (until the first CONNECT) */
     struct bk_will *will;           /* NULL: none */

@@ -1,11 +1,13 @@
 /* Shared subscriptions (bk_share.h). */
 #include "bk_share.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bk_deliver.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_peers.h"
@@ -225,6 +227,7 @@ enum { BK_SHARE_NOWHERE = UINT32_MAX };
 static unsigned bk_share_find_worker(const struct bk_share *s, const struct bk_share_search *q, int rank, bool is_away)
 {
     const struct bk_worker *w = s->worker;
+    assert(s->workers || w->n_workers == 1);
     for (unsigned i = 0; i < w->n_workers; i++) {
         const unsigned at = (q->first + i) % w->n_workers;
         if (at == w->index_of) {
@@ -260,6 +263,20 @@ static unsigned bk_share_worker_of(const struct bk_share *s, size_t *slot)
     return s->worker->index_of;
 }
 
+static struct mqtt_bytes bk_share_text(const struct bk_share *s)
+{
+    return (struct mqtt_bytes){(const uint8_t *)s->text, s->text_len};
+}
+
+static bool bk_share_deliver(const struct bk_share *s, const struct bk_member *m, struct bk_publication *p)
+{
+    const size_t before = p->marks ? p->marks->len : 0;
+    const bool is_taken = bk_deliver(m->session, p, m->options, m->tag);
+    if (p->marks && p->marks->len > before)
+        bk_marks_put_share(p->marks, bk_share_text(s));
+    return is_taken;
+}
+
 static bool bk_share_place(struct bk_share *s, struct bk_publication *p, const struct bk_session *except,
                            struct bk_workers_set *tried, size_t slot)
 {
@@ -272,9 +289,9 @@ static bool bk_share_place(struct bk_share *s, struct bk_publication *p, const s
     if (at == BK_SHARE_NOWHERE)
         return false;
     if (at == here)
-        return bk_deliver(q.self->session, p, q.self->options, q.self->tag);
-    const struct mqtt_bytes text = {(const uint8_t *)s->text, s->text_len};
-    bk_peer_publish_shared(bk_peers_get(s->worker->peers, at), p, text, tried, at == q.first ? (uint32_t)slot : 0);
+        return bk_share_deliver(s, q.self, p);
+    struct bk_peer *peer = p->far ? p->far : bk_peers_get(s->worker->peers, at);
+    bk_peer_publish_shared(peer, p, bk_share_text(s), tried, at == q.first ? (uint32_t)slot : 0);
     return true;
 }
 
@@ -283,6 +300,8 @@ bool bk_share_publish(struct bk_share *s, struct bk_publication *p, const struct
     struct bk_workers_set tried = {{0}};
     if (bk_share_total(s) == 0)
         return false;
+    if (p->had.len > 0 && bk_marks_has_share(p->had, bk_share_text(s)))
+        return true;
     const size_t start = bk_share_start(s, p);
     s->turn = start + (s->worker->options->shared_policy == BK_SHARE_STICKY ? 0 : 1);
     return bk_share_place(s, p, except, &tried, start);
@@ -312,8 +331,7 @@ void bk_share_tell(struct bk_share *s)
     if (told->here == now.here && told->away == now.away)
         return;
     *told = now;
-    const struct mqtt_bytes text = {(const uint8_t *)s->text, s->text_len};
-    bk_peers_share(s->worker, text, s->filter_at, now.here, now.away);
+    bk_peers_share(s->worker, bk_share_text(s), s->filter_at, now.here, now.away);
 }
 
 int bk_share_set_far(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, unsigned worker,

@@ -7,8 +7,8 @@
  * above discards it (MQTT-4.8.2-6).
  *
  * Members may be at several workers. Each knows its own, and how many the others have; the worker of the publisher
- * chooses a worker, which chooses a member, or hands the message on if nobody there can take it now: to one that has
- * not had it yet, so a message never goes round.
+ * chooses a worker, which chooses a member, or returns the message if nobody there can take it now: then it goes to one
+ * that has not had it yet. So whoever answers the publisher waits for the one worker that keeps the message.
  *
  * Counted references: the members' subscriptions have one each, tags of deliveries too, members elsewhere one together.
  * One loop. */

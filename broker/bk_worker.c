@@ -77,6 +77,7 @@ static void bk_worker_free(struct bk_worker *w)
     bk_routes_deinit(&w->routes);
     topic_index_free(w->index);
     bk_scratch_deinit(&w->scratch);
+    free(w->marks.bytes);
     bk_scratch_deinit(&w->resend_scratch);
     map_deinit(&w->sessions);
     map_deinit(&w->shares);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bk_message.h"
+#include "bk_record.h"
 #include "bk_route.h"
 #include "byte_budget.h"
 #include "conn.h"
@@ -80,6 +81,7 @@ struct bk_worker {
     struct bk_sys *sys;          /* NULL: another worker does it, or nobody */
     struct bk_routes routes;
     struct bk_scratch scratch;        /* of what is being published */
+    struct bk_writer marks;           /* of the publication that is being routed, see bk_marks.h */
     struct bk_scratch resend_scratch; /* of what a session gets from its queue meanwhile, or of retained messages */
     struct map sessions;              /* by client id */
     struct map shares;                /* by their whole filter */

@@ -189,8 +189,12 @@ static int broker_open_store(struct broker *b)
 {
     const struct bk_options *o = b->options;
     char place[BK_PLACE_MAX];
-    struct store_options options = {
-        .url = o->store, .durability = o->durability, .format = BK_RECORD_FORMAT, .repair = o->repair};
+    struct store_options options = {.url = o->store,
+                                    .durability = o->durability,
+                                    .format = BK_RECORD_FORMAT,
+                                    .upgrades = bk_upgrades,
+                                    .n_upgrades = BK_UPGRADES,
+                                    .repair = o->repair};
     struct store_report report;
     int e = o->store ? 0 : bk_place_default(broker_first_url(b), place);
     if (e >= 0) {
@@ -201,6 +205,9 @@ static int broker_open_store(struct broker *b)
         return o->store ? err_context(e, "store %s", o->store)
                         : err_context(e, "the store, which is where --store says (lmdb:DIR or memory)");
     log_info(NULL, "store %s", options.url);
+    if (report.upgraded_from != 0)
+        log_info(NULL, "store %s: upgraded from format %u to %u", options.url, (unsigned)report.upgraded_from,
+                 (unsigned)BK_RECORD_FORMAT);
     if (report.is_rolled_back)
         log_warn(NULL, "store %s: power was lost; it is as it was at the last sync", options.url);
     if (report.is_repaired)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import subprocess
 import threading
 import time
 
@@ -10,6 +11,7 @@ from lib.case import chain_test
 from lib.peer import PATIENCE
 from lib.programs import free_port
 from lib.persistent import check, start_pairs, wait_for_progress
+from lib.swarm import Swarm
 from lib.wire import V31, V311, V5
 
 PAIRS = 6
@@ -17,7 +19,8 @@ PAIRS = 6
 
 def start(t, *options, listen='mqtt://127.0.0.1:0'):
     """Our broker with a store of its own that outlives it."""
-    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), '--workers', '2', *options, listen=listen)
+    workers = () if '--workers' in options else ('--workers', '2')
+    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), *workers, *options, listen=listen)
     t.address = broker.address
     return broker
 
@@ -61,6 +64,48 @@ def what_was_acknowledged_survives_two_hundred_kills(t):
 def what_the_kernel_has_survives_kills(t):
     """--durability async: the program may be killed as well, only a loss of power may cost something."""
     kill_again_and_again(t, 4, '--durability', 'async')
+
+
+def swarm_with_receivers_everywhere(t, broker):
+    """Every topic has several receivers, at any of the workers: there, away, and in shared subscriptions of both."""
+    swarm = Swarm(t, 4, broker.address)
+    for i in range(4):
+        swarm.add_reader(f'there{i}', (i, (i + 1) % 4))
+        swarm.add_reader(f'away{i}', (i,), is_absent=True)
+        swarm.add_reader(f'member{i}', range(4), group='mixed', is_absent=i == 3)
+    swarm.add_reader('idle', (0, 1), group='idle', is_absent=True)
+    swarm.add_reader('idle too', (0, 1), group='idle', is_absent=True)
+    return swarm
+
+
+def kill_a_swarm(t, kills, workers, release=False):
+    options = ('--workers', str(workers), '--max-queued-messages', '0', '--max-queued-bytes', '0')
+    broker = start(t, *options)
+    swarm = swarm_with_receivers_everywhere(t, broker)
+    seed = time.time_ns()
+    source = random.Random(seed)
+    for _ in range(kills):
+        wanted = swarm.acknowledged() + source.randrange(4000 if release else 400)
+        swarm.run(lambda wanted=wanted: swarm.acknowledged() >= wanted)
+        broker.kill()
+        swarm.drop_all()
+        broker = again(t, broker, *options)
+    rate = swarm.acknowledged() / swarm.seconds
+    swarm.end()
+    swarm.check(f'seed {seed}, {kills} kills')
+    assert not release or rate >= 5000, f'{rate:.0f} messages a second'
+
+
+@chain_test()
+def receivers_at_several_workers_survive_kills(t):
+    """Shared subscriptions that hand messages on, QoS 2 to several workers: nothing is lost, no QoS 2 message comes twice."""
+    kill_a_swarm(t, 8, 3)
+
+
+@chain_test(release=True, only_all=True, is_long=True)
+def receivers_at_several_workers_survive_two_hundred_kills(t):
+    """The same 200 times, at 5,000 acknowledged messages a second and more."""
+    kill_a_swarm(t, 200, 3, release=True)
 
 
 @chain_test(V31, V311, V5)
@@ -144,3 +189,75 @@ def the_store_has_a_place_of_its_own(t):
     t.broker(listen='mqtt://127.0.0.1:0', env=environment).wait_log('store memory$')
     port = free_port()
     t.broker(listen=f'mqtt://127.0.0.1:{port}', env=environment).wait_log(f'store lmdb:{home}/mqtt-broker/{port}$')
+
+
+def load_store(t, dump):
+    """A store as text becomes what it was."""
+    folder = os.path.join(t.folder, 'store')
+    os.mkdir(folder, 0o700)
+    path = os.path.join(os.path.dirname(wire.__file__), dump)
+    subprocess.run(['mdb_load', '-f', path, folder], check=True, capture_output=True)
+
+
+@chain_test(V5)
+def a_store_of_version_1_is_upgraded(t):
+    """lib/store_version_1.dump, made by make_old_store: two lives of three workers each, both killed."""
+    load_store(t, 'store_version_1.dump')
+    broker = start(t, '--workers', '2')
+    assert 'upgraded from format 1 to 2' in broker.log(), broker.log()
+    forever = [('session_expiry', 0xFFFFFFFF)]
+    for i in range(6):
+        sub = t.client(f'sub{i}')
+        sub.client_id = f'sub{i}'
+        sub.connect(present=True, clean=False, properties=forever)
+        wanted = []
+        for life in (1, 2):
+            wanted += [b'life %d QoS %d' % (life, qos) for qos in (1, 2)] + [b'released later %d' % life] * (i == 0)
+        got = sub.receive_many(len(wanted))
+        assert [message.payload for message in got] == wanted, got
+        assert all(message.prop('subscription_id') == [i + 1] for message in got), got
+        sub.fence()
+    pub = t.client('pub')
+    pub.client_id = 'pub'
+    pub.connect(present=True, clean=False, properties=forever)
+    for packet_id in (1001, 1002):                  # their PUBREC was sent by the older version
+        pub.send(wire.ack(V5, 'PUBREL', packet_id))
+        pub.expect('PUBCOMP', packet_id=packet_id, code=0)
+    pub.send(wire.subscribe(V5, 1, [('retained/#', 0)]))
+    got = [pub.next() for _ in range(3)]            # in any order: they are at several workers
+    assert sorted((packet.kind, packet.payload) for packet in got if packet.kind == 'PUBLISH') == [('PUBLISH', b'life 2')] * 2, got
+    broker.kill()
+    assert 'upgraded' not in again(t, broker, '--workers', '3').log()
+
+
+def damage(t, page, offset):
+    """Turn the bits of one byte of the store's file round."""
+    with open(os.path.join(t.folder, 'store', 'data.mdb'), 'r+b') as f:
+        f.seek(page * 4096 + offset)
+        byte = f.read(1)
+        f.seek(page * 4096 + offset)
+        f.write(bytes((byte[0] ^ 255,)))
+
+
+@chain_test(V5)
+def a_damaged_store_is_refused_and_repaired(t):
+    """What is wrong and where; --repair goes on with what can be read, and keeps what was there."""
+    broker = start(t)
+    pub = t.connected('pub')
+    for i in range(200):
+        pub.publish(t.topic(f'{i:03}'), b'x' * 500, 1, retain=True)
+    broker.stop()
+    url = 'lmdb:' + os.path.join(t.folder, 'store')
+    with open(os.path.join(t.folder, 'store', 'data.mdb'), 'rb') as f:
+        found = f.read().rindex(b'x' * 500)         # in a page that holds messages
+    damage(t, found // 4096, 12)                    # its header: where its free space begins
+    refused = t.broker('--store', url, ready=False)
+    assert refused.wait_exit() == 1
+    assert f'page {found // 4096}' in refused.log() and '--repair' in refused.log(), refused.log()
+    t.programs.remove(refused)
+    broker = again(t, broker, '--repair')
+    assert 'repaired: ' in broker.log(), broker.log()
+    late = t.connected('late')
+    late.subscribe((t.topic('#'), 0))
+    got = late.receive_many(150)
+    assert all(message.payload == b'x' * 500 for message in got)

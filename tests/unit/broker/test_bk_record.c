@@ -104,12 +104,23 @@ END_TEST
 
 START_TEST(keys_stand_in_the_order_of_what_they_name)
 {
-    struct bk_key last = bk_key_of_segment(0, 0);
+    struct bk_key last = bk_key_of_segment(0, 7);
     for (uint64_t n = 1; n < 1000; n++) {
-        const struct bk_key key = bk_key_of_segment(0, n);
+        const struct bk_key key = bk_key_of_segment(n, (uint16_t)(n % 3));
         ck_assert_int_gt(memcmp(key.bytes, last.bytes, key.len), 0);
         last = key;
     }
+    const uint8_t old[] = {'m', 0, 5, 0, 0, 0, 0, 0, 0, 1, 2};
+    struct bk_key key;
+    ck_assert(bk_key_of_segment_1(old, sizeof old, &key));
+    last = bk_key_of_segment(258, 5);
+    ck_assert_uint_eq(key.len, last.len);
+    ck_assert_int_eq(memcmp(key.bytes, last.bytes, key.len), 0);
+    ck_assert(!bk_key_of_segment_1(old, sizeof old - 1, &key));
+    ck_assert(!bk_key_of_segment_1(last.bytes, last.len, &key));
+    const struct bk_key first = bk_key_of_inbound(1, UINT16_MAX), end = bk_key_behind(&first);
+    ck_assert_int_lt(memcmp(bk_key_of_marks(1, UINT16_MAX, UINT64_MAX).bytes, end.bytes, end.len), 0);
+    ck_assert_int_eq(memcmp(bk_key_of_inbound(2, 0).bytes, end.bytes, end.len), 0);
     char *topic = malloc(2000);
     memset(topic, 'x', 1999);
     topic[1999] = 0;
