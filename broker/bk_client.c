@@ -3,8 +3,11 @@
 #include "bk_client.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "bk_access.h"
 #include "bk_alias.h"
 #include "bk_audit.h"
 #include "bk_connect.h"
@@ -22,9 +25,12 @@
 #include "bk_worker.h"
 #include "conn_ws.h"
 #include "err.h"
+#include "front_client.h"
+#include "front_pace.h"
 #include "mqtt_compose.h"
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
+#include "str.h"
 
 enum {
     BK_INPUT_LIMIT = 64 * 1024, /* unread bytes behind a packet that waits */
@@ -57,7 +63,7 @@ static void bk_client_describe(const struct log_object *self, struct log_writer 
     const struct bk_client *c = container_of(self, struct bk_client, log);
     log_field_u64(w, "client", c->number);
     if (c->conn)
-        log_field(w, "peer", "%s", conn_peer(c->conn)->text);
+        front_describe_peer(conn_peer(c->conn), w);
     if (c->session)
         log_field_bytes(w, "id", c->session->id, c->session->id_len);
 }
@@ -157,6 +163,8 @@ static void bk_client_free(struct bk_client *c)
     bk_journal_forget(c);
     bk_subscribe_forget(c);
     bk_client_stay(c);
+    front_ticket_return(&c->ticket);
+    c->pace = front_pace_free(c->pace);
     c->login = bk_login_free(c->login);
     bk_account_charge(c->account, BK_QUOTA_CONNECTIONS, -1);
     bk_account_unref(c->account);
@@ -173,9 +181,21 @@ static void bk_client_free(struct bk_client *c)
     bk_worker_client_gone(w);
 }
 
+/* Anybody can open connections: those that never come to CONNECT do not fill the log. */
+static void bk_client_log_close(const struct bk_client *c, const char *text)
+{
+    static struct log_limit limit = LOG_LIMIT(50, 10000);
+    if (c->ticket.refusal)
+        log_debug(&c->log, "closed: %s", text); /* front_admission has said it, as often as is good */
+    else if (c->state == BK_CLIENT_WAIT_CONNECT)
+        log_rate_limited(&limit, LOG_LEVEL_INFO, &c->log, "closed: %s", text);
+    else
+        log_info(&c->log, "closed: %s", text);
+}
+
 static void bk_client_end(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason, const char *text)
 {
-    log_info(&c->log, "closed: %s", text);
+    bk_client_log_close(c, text);
     bk_audit_ended(c, connect, reason, text);
     bk_client_send_farewell(c, reason, text);
     if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)
@@ -249,6 +269,16 @@ static void bk_client_on_timer(struct loop_timer *timer)
     bk_client_close(c, MQTT_REASON_SUCCESS, "no CONNECT in time");
 }
 
+static void bk_client_log_connected(const struct bk_client *c)
+{
+    const char *user = c->session->grant ? c->session->grant->user : NULL;
+    char tls[256], name[128] = "", quoted[96];
+    if (user)
+        snprintf(name, sizeof name, ", user '%s'", str_quote(quoted, sizeof quoted, user, strlen(user)));
+    log_info(&c->log, "connected, MQTT %s%s%s", mqtt_version_name(c->version), name,
+             front_tls_text(c->conn, tls, sizeof tls));
+}
+
 void bk_client_go_live(struct bk_client *c, uint16_t keep_alive_s)
 {
     bk_client_enter(c, BK_CLIENT_LIVE);
@@ -259,7 +289,7 @@ void bk_client_go_live(struct bk_client *c, uint16_t keep_alive_s)
         loop_timer_stop(&c->timer);
     metric_add(&c->worker->metrics.connects, 1);
     metric_add(&c->worker->metrics.clients_connected, 1);
-    log_info(&c->log, "connected, MQTT %s", mqtt_version_name(c->version));
+    bk_client_log_connected(c);
 }
 
 /* --- Packets */
@@ -310,6 +340,8 @@ static enum gate_answer bk_client_on_packet(struct mqtt_io *io, const struct mqt
         bk_client_close(c, fault.reason, fault.text);
         return GATE_CLOSED;
     }
+    if (c->pace && packet->type != MQTT_CONNECT)
+        front_pace_count(c->pace, packet);
     return bk_client_pass(c, packet);
 }
 
@@ -340,6 +372,7 @@ static void bk_client_on_drain(struct mqtt_io *io, void *arg)
 static void bk_client_on_end(struct mqtt_io *io, enum conn_end why, const char *text, void *arg)
 {
     struct bk_client *c = arg;
+    front_count_end(c->conn, &c->worker->front_metrics);
     if (c->state == BK_CLIENT_LIVE)
         metric_add(&c->worker->metrics.clients_lost, 1);
     bk_client_close(c, MQTT_REASON_SUCCESS, why == CONN_END_EOF ? "the client closed without DISCONNECT" : text);
@@ -398,6 +431,8 @@ static void bk_client_on_move(struct loop_task *task)
     c->conn = NULL;
     byte_budget_set(&c->budget, 0);
     c->io = mqtt_io_detach(c->io, &arrival->parcel);
+    arrival->ticket = c->ticket;
+    c->ticket = (struct front_ticket){.refusal = NULL};
     bk_worker_move(w, move->to, arrival);
     free(move);
     bk_client_free(c);
@@ -417,7 +452,10 @@ bool bk_client_move(struct bk_client *c, const struct mqtt_packet *connect, unsi
     }
     arrival->rules = c->rules;
     arrival->number = c->number;
+    arrival->listener = c->listener;
+    arrival->send_limit = c->send_limit;
     arrival->version = connect->version;
+    arrival->is_proved = c->is_proved;
     *move = (struct bk_move){.client = c, .arrival = arrival, .to = to};
     loop_task_init(&move->task, bk_client_on_move);
     loop_defer(c->worker->loop, &move->task);
@@ -431,18 +469,43 @@ static void bk_client_go_on(struct bk_client *c, const struct bk_arrival *arriva
 {
     c->rules = arrival->rules;
     c->journal_mark = bk_journal_changes(c->worker);
-    bk_connect_packet(c, arrival->connect); /* C may be gone from here on */
+    c->send_limit = arrival->send_limit;
+    c->is_proved = arrival->is_proved;
+    bk_connect_go_on(c, arrival->connect); /* C may be gone from here on */
+}
+
+void bk_arrival_drop(struct bk_arrival *arrival)
+{
+    conn_parcel_close(&arrival->parcel);
+    front_ticket_return(&arrival->ticket);
+}
+
+static int bk_client_pace(struct bk_client *c)
+{
+    struct bk_worker *w = c->worker;
+    const struct front_pace_params params = {.loop = w->loop,
+                                             .io = c->io,
+                                             .pause_bit = BK_PAUSE_PACE,
+                                             .pauses = &w->front_metrics.clients_paced,
+                                             .log = &c->log};
+    return front_pace_new(&w->options->front, &params, &c->pace);
 }
 
 void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival)
 {
+    const struct front_options *o = &w->options->front;
+    const uint64_t connect_ms = arrival->connect
+                                    ? o->connect_timeout_ms
+                                    : front_connect_time_ms(o, arrival->parcel.accepted_ms, loop_now_ms(w->loop));
     struct bk_client *c = calloc(1, sizeof *c);
     if (!c) {
-        conn_parcel_close(&arrival->parcel);
+        bk_arrival_drop(arrival);
         bk_worker_client_gone(w);
         return;
     }
     c->worker = w;
+    c->listener = arrival->listener;
+    c->ticket = arrival->ticket;
     c->number = arrival->connect ? arrival->number : bk_worker_next_number(w);
     c->log.describe = bk_client_describe;
     mqtt_server_rules_init(&c->rules);
@@ -460,14 +523,14 @@ void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival)
         .max_packet_bytes = (uint32_t)w->options->max_packet_bytes,
         .input_limit = BK_INPUT_LIMIT,
     };
-    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0) {
+    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || bk_client_pace(c) < 0) {
         log_error(&c->log, "new connection: %s", err_text());
         bk_client_free(c);
         return;
     }
     c->conn = mqtt_io_conn(c->io);
     conn_set_low_mark(c->conn, BK_LOW_MARK);
-    loop_timer_start(&c->timer, w->options->connect_timeout_ms);
+    loop_timer_start(&c->timer, connect_ms);
     log_debug(&c->log, "accepted");
     if (arrival->connect)
         bk_client_go_on(c, arrival);

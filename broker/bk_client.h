@@ -17,6 +17,7 @@
 
 #include "byte_budget.h"
 #include "conn.h"
+#include "front_admission.h"
 #include "list.h"
 #include "log.h"
 #include "loop.h"
@@ -33,6 +34,8 @@ struct bk_move;
 struct bk_session;
 struct bk_suback;
 struct bk_worker;
+struct front_listener_options;
+struct front_pace;
 
 enum bk_client_state {
     BK_CLIENT_WAIT_CONNECT = 0,
@@ -46,13 +49,17 @@ enum {
     BK_PAUSE_SLOW = 2,   /* a subscriber of what it publishes is slow (--slow-consumer pace) */
     BK_PAUSE_PEER = 4,   /* another worker is slow to take what it publishes */
     BK_PAUSE_FAR = 8,    /* as BK_PAUSE_SLOW: of a subscriber at another worker */
+    BK_PAUSE_PACE = 16,  /* it sends faster than it may */
 };
 
 struct bk_client {
     struct list link; /* in worker->clients */
     struct bk_worker *worker;
     struct mqtt_io *io;
-    struct conn *conn;          /* of io */
+    struct conn *conn;                             /* of io */
+    const struct front_listener_options *listener; /* where it has come */
+    struct front_ticket ticket;
+    struct front_pace *pace;    /* NULL: as fast as it can */
     struct bk_session *session; /* NULL until CONNECT has been accepted */
     struct loop_timer timer;    /* until CONNECT, until CONNACK, then keep-alive */
     struct mqtt_server_rules rules;
@@ -84,6 +91,7 @@ struct bk_client {
     bool has_reasons;                   /* it wants Reason Strings (Request Problem Information) */
     bool has_method;                    /* CONNECT has an Authentication Method */
     bool is_bridge;                     /* mosquitto's bridge bit */
+    bool is_proved;                     /* TLS says who it is: --tls-identity */
     bool is_far_slow;                   /* publishers of other workers wait for it, see bk_pace.c */
     bool is_far_known;                  /* in worker->paced */
     bool is_will_kept;                  /* DISCONNECT has not dropped the Will */
@@ -93,13 +101,21 @@ struct bk_client {
 /* A connection on its way to a worker. */
 struct bk_arrival {
     struct conn_parcel parcel;
+    struct front_ticket ticket;
+    const struct front_listener_options *listener; /* they live as long as the program's */
     struct mqtt_packet *connect;    /* a copy, owned, where another worker has read it; NULL: the client is new */
     struct mqtt_server_rules rules; /* and the rest is as CONNECT has left it there */
     uint64_t number;
+    uint32_t send_limit;
     uint8_t version;
+    bool is_proved;
 };
 
-/* A connection has come to this worker. Takes over ARRIVAL's parcel. The client ends by itself and tells the worker. */
+/* It does not arrive: the connection is closed. CONNECT stays. */
+void bk_arrival_drop(struct bk_arrival *arrival);
+
+/* A connection has come to this worker. Takes over what ARRIVAL holds but CONNECT. The client ends by itself and tells
+ * the worker. */
 void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival);
 /* C, which has sent CONNECT, goes to worker TO at the end of the turn; nothing passes until then. False: out of memory.
  */

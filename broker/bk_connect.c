@@ -15,11 +15,14 @@
 #include "bk_journal.h"
 #include "bk_login.h"
 #include "bk_options.h"
+#include "bk_publish.h"
 #include "bk_quota.h"
 #include "bk_session.h"
 #include "bk_will.h"
 #include "bk_worker.h"
 #include "broker.h"
+#include "front_client.h"
+#include "front_identity.h"
 #include "mqtt_property.h"
 #include "random.h"
 
@@ -117,8 +120,8 @@ static struct bk_session *bk_find_session(struct bk_client *c, struct bk_agreeme
 
 static uint16_t bk_agreed_keep_alive(const struct bk_client *c, uint16_t wanted_s)
 {
-    const uint64_t max_s = c->worker->options->max_keep_alive_ms / 1000;
-    return max_s > 0 && (wanted_s == 0 || wanted_s > max_s) ? (uint16_t)max_s : wanted_s;
+    const uint16_t max_s = front_max_keep_alive_s(&c->worker->options->front);
+    return max_s > 0 && (wanted_s == 0 || wanted_s > max_s) ? max_s : wanted_s;
 }
 
 static uint8_t *bk_connack_limits(const struct bk_client *c, uint8_t *p)
@@ -166,7 +169,6 @@ static void bk_learn_from_connect(struct bk_client *c, const struct mqtt_packet 
     const bool is_v5 = connect->version == MQTT_V5;
     c->is_bridge = connect->connect.protocol_level & MQTT_BRIDGE_BIT;
     c->has_reasons = is_v5 && mqtt_property_number(list, MQTT_PROPERTY_REQUEST_PROBLEM_INFORMATION, 1) == 1;
-    c->send_limit = mqtt_property_number(list, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0);
     c->receive_max =
         is_v5 ? (uint16_t)mqtt_property_number(list, MQTT_PROPERTY_RECEIVE_MAXIMUM, UINT16_MAX) : BK_RECEIVE_MAX_3;
     c->aliases_out = bk_aliases_out_new((uint16_t)mqtt_property_number(list, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 0));
@@ -300,7 +302,7 @@ enum gate_answer bk_connect_allowed(struct bk_client *c)
     return bk_connect_accept(c, bk_login_connect(c->login));
 }
 
-enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *connect)
+enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet *connect)
 {
     const struct mqtt_bytes id = connect->connect.client_id;
     const unsigned owner = id.len > 0 ? bk_worker_of(c->worker, id) : c->worker->index_of;
@@ -325,4 +327,33 @@ enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet
         break;
     }
     return GATE_PASS;
+}
+
+enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *said)
+{
+    struct mqtt_packet connect = *said;
+    const struct front_refusal *refusal = c->ticket.refusal;
+    c->send_limit = mqtt_property_number(&said->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0);
+    mqtt_io_set_send_limit(c->io, c->send_limit);
+    if (refusal)
+        return bk_connect_refuse(c, said, refusal->reason, refusal->text);
+    if (front_keep_alive_is_too_long(&c->worker->options->front, said)) {
+        metric_add(&c->worker->front_metrics.keep_alives_over_limit, 1);
+        return bk_connect_refuse(c, said, MQTT_REASON_NOT_AUTHORIZED, FRONT_KEEP_ALIVE_TEXT);
+    }
+    if (said->connect.has_will && bk_publish_has_too_many_levels(c->worker, said->connect.will.topic)) {
+        metric_add(&c->worker->front_metrics.topics_over_limit, 1);
+        return bk_connect_refuse(c, said, MQTT_REASON_TOPIC_NAME_INVALID,
+                                 "its will topic has more levels than max-topic-levels");
+    }
+    switch (front_identity_apply(c->conn, c->listener, &connect.connect)) {
+    case FRONT_IDENTITY_MISSING:
+        return bk_connect_refuse(c, said, MQTT_REASON_NOT_AUTHORIZED, FRONT_IDENTITY_MISSING_TEXT);
+    case FRONT_IDENTITY_PROVED:
+        c->is_proved = true;
+        break;
+    case FRONT_IDENTITY_OWN:
+        break;
+    }
+    return bk_connect_go_on(c, &connect);
 }

@@ -11,7 +11,10 @@ struct mqtt_packet;
 
 /* C has sent CONNECT. It is live afterwards, or closed (GATE_CLOSED), or its connection is on its way to the worker
  * that owns the client id. */
-enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *connect);
+enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *said);
+/* The same of C that comes from another worker with its CONNECT: there it was looked at as far as it concerns what is
+ * in front of the broker. */
+enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet *connect);
 /* C, whose CONNECT has waited, may come in. */
 enum gate_answer bk_connect_allowed(struct bk_client *c);
 /* Or may not; CONNECT is what it has sent. C is gone. */

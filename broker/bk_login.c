@@ -262,6 +262,10 @@ enum bk_login_result bk_login_begin(struct bk_client *c, const struct mqtt_packe
     const struct mqtt_connect *f = &connect->connect;
     struct bk_access *a = broker_access(c->worker->broker);
     c->has_method = mqtt_property_has(&connect->properties, MQTT_PROPERTY_AUTHENTICATION_METHOD);
+    if (c->is_proved)
+        return c->has_method ? bk_login_refuse(ret_fault, MQTT_REASON_BAD_AUTHENTICATION_METHOD,
+                                               "MQTT-4.12.0-1: its certificate says who it is")
+                             : BK_LOGIN_ALLOWED;
     if (c->has_method)
         return bk_login_scram(c, connect, ret_fault);
     if (bk_access_tokens(a) && f->has_password && jwt_is_token(f->password))

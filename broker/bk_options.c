@@ -9,14 +9,6 @@
 #include "mqtt_packet.h"
 #include "url.h"
 
-#define BK_LISTEN_SCHEMES "mqtt unix"
-
-static int bk_check_listen(const char *text)
-{
-    struct url url;
-    return url_parse(text, BK_LISTEN_SCHEMES, &url);
-}
-
 static int bk_check_store(const char *text)
 {
     if (strcmp(text, "memory") == 0 || (strncmp(text, "lmdb:", 5) == 0 && text[5]))
@@ -211,23 +203,11 @@ static const struct config_row bk_sys_rows[] = {
 };
 
 static const struct config_row bk_limit_rows[] = {
-    {.name = "connect-timeout",
-     .kind = CONFIG_DURATION,
-     CONFIG_FIELD(struct bk_options, connect_timeout_ms),
-     .default_text = "10s",
-     .min = 1,
-     .help = "how long a new connection may take to send its CONNECT"},
     {.name = "max-session-expiry",
      .kind = CONFIG_DURATION,
      CONFIG_FIELD(struct bk_options, max_session_expiry_ms),
      .default_text = "0",
      .help = "how long a session outlives its connection at most, whatever the client asks for; 0 = as it asks"},
-    {.name = "max-keep-alive",
-     .kind = CONFIG_DURATION,
-     CONFIG_FIELD(struct bk_options, max_keep_alive_ms),
-     .default_text = "0",
-     .max = 65535000,
-     .help = "clients must be heard of within 1.5 times this; those of MQTT 5 are told; 0 = as they ask"},
     {.name = "max-packet-size",
      .kind = CONFIG_SIZE,
      CONFIG_FIELD(struct bk_options, max_packet_bytes),
@@ -265,6 +245,7 @@ static const struct config_table bk_tables[] = {
     {"Who may connect", CONFIG_ROWS(bk_access_rows), 0},
     {"What is kept", CONFIG_ROWS(bk_store_rows), 0},
     {"Delivery", CONFIG_ROWS(bk_delivery_rows), 0},
+    FRONT_OPTION_TABLE(offsetof(struct bk_options, front)),
     {"Limits", CONFIG_ROWS(bk_limit_rows), 0},
     {"Quotas", CONFIG_ROWS(bk_quota_rows), 0},
     {"Audit", CONFIG_ROWS(bk_audit_rows), 0},
@@ -274,12 +255,26 @@ static const struct config_table bk_tables[] = {
 };
 
 static const struct config_listeners bk_listeners = {
-    .offset = offsetof(struct bk_options, listeners),
-    .item_size = sizeof(struct bk_listener_options),
-    .url_offset = offsetof(struct bk_listener_options, url),
+    .offset = offsetof(struct bk_options, front) + offsetof(struct front_options, listeners),
+    .item_size = sizeof(struct front_listener_options),
+    .url_offset = offsetof(struct front_listener_options, url),
     .default_url = "mqtt://0.0.0.0:1884",
-    .check_url = bk_check_listen,
+    .check_url = front_options_check_url,
+    .tables = front_listener_tables,
+    .n_tables = FRONT_LISTENER_TABLES - 1,
 };
+
+static int bk_check(const struct config_loader *l, const void *target)
+{
+    const struct bk_options *o = target;
+    return front_options_check(l, &o->front);
+}
+
+static int bk_check_files(const struct config_loader *l, const void *target)
+{
+    const struct bk_options *o = target;
+    return front_options_check_files(l, &o->front);
+}
 
 const struct config_program bk_config = {
     .name = "mqtt-broker",
@@ -289,4 +284,6 @@ const struct config_program bk_config = {
     .tables = bk_tables,
     .n_tables = sizeof bk_tables / sizeof bk_tables[0],
     .listeners = &bk_listeners,
+    .check = bk_check,
+    .check_files = bk_check_files,
 };

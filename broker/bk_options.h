@@ -5,21 +5,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "front_options.h"
 #include "program.h"
 
 /* --slow-consumer */
 enum bk_slow_consumer { BK_SLOW_DROP = 0, BK_SLOW_PACE };
 
-/* One listener, as the file's `listeners` or --listen describe it. */
-struct bk_listener_options {
-    char *url;
-};
-
 struct bk_options {
     struct program_options program; /* first */
-    struct config_items listeners;  /* of struct bk_listener_options */
-    char *store;                    /* URL, see store.h; NULL: bk_place.h says where */
-    int durability;                 /* enum store_durability */
+    struct front_options front;
+    char *store;    /* URL, see store.h; NULL: bk_place.h says where */
+    int durability; /* enum store_durability */
     bool repair;
     bool allow_anonymous;
     char *password_file, *acl_file, *scram_file; /* NULL: none, as those below */
@@ -30,11 +26,9 @@ struct bk_options {
     int slow_consumer; /* enum bk_slow_consumer */
     int shared_policy; /* enum bk_share_policy */
     uint64_t slow_consumer_timeout_ms;
-    char *server_reference;   /* where clients are sent while draining; NULL: nowhere */
-    uint64_t sys_interval_ms; /* 0 = no $SYS */
-    uint64_t connect_timeout_ms;
+    char *server_reference;         /* where clients are sent while draining; NULL: nowhere */
+    uint64_t sys_interval_ms;       /* 0 = no $SYS */
     uint64_t max_session_expiry_ms; /* 0 = no limit, as all below */
-    uint64_t max_keep_alive_ms;
     uint64_t max_packet_bytes;
     int64_t receive_maximum;
     int64_t topic_alias_maximum;

@@ -190,7 +190,10 @@ static enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt
     static struct log_limit limit = LOG_LIMIT(10, 10000);
     metric_add(&c->worker->metrics.publishes_refused, 1);
     bk_audit_publish_refused(c, topic, reason);
-    log_rate_limited(&limit, LOG_LEVEL_WARN, &c->log, "PUBLISH refused: %s", mqtt_reason_text(MQTT_PUBACK, reason));
+    if (reason == MQTT_REASON_TOPIC_NAME_INVALID)
+        front_count_deep_topic(&c->worker->front_metrics, &c->log, packet->publish.qos);
+    else
+        log_rate_limited(&limit, LOG_LEVEL_WARN, &c->log, "PUBLISH refused: %s", mqtt_reason_text(MQTT_PUBACK, reason));
     if (packet->publish.qos == 0)
         return GATE_PASS;
     if (c->version == MQTT_V5) {

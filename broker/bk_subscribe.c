@@ -36,8 +36,6 @@ static bool bk_wants_retained(const struct mqtt_subscription *sub, bool is_new)
 static uint8_t bk_subscribe_one(struct bk_client *c, struct mqtt_subscription *sub, uint32_t identifier)
 {
     struct bk_session *s = c->session;
-    if (bk_publish_has_too_many_levels(s->worker, sub->filter))
-        return MQTT_REASON_TOPIC_FILTER_INVALID;
     bk_subscribe_as_bridge(c, sub);
     const struct bk_subscribe_result r = bk_session_subscribe(s, sub, identifier);
     if (r.reason_code >= MQTT_REASON_UNSPECIFIED || !bk_wants_retained(sub, r.is_new))
@@ -121,18 +119,24 @@ enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_pack
     struct mqtt_bytes iter = packet->subscriptions.wire;
     struct mqtt_subscription sub;
     const bool is_id_in_use = bk_publish_uses_id(c, packet->packet_id);
-    uint32_t n = 0;
+    uint32_t n = 0, n_too_many = 0, n_too_deep = 0;
     if (!codes) {
         bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
         return GATE_CLOSED;
     }
     while (mqtt_subscription_next(&iter, &sub)) {
-        const uint8_t code = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE : bk_subscribe_one(c, &sub, identifier);
+        const bool is_deep = bk_publish_has_too_many_levels(c->worker, sub.filter);
+        const uint8_t code = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE
+                             : is_deep    ? MQTT_REASON_TOPIC_FILTER_INVALID
+                                          : bk_subscribe_one(c, &sub, identifier);
         const bool is_refused = code >= MQTT_REASON_UNSPECIFIED;
         bk_audit_subscribed(c, &sub, code);
         log_debug(&c->log, "subscribes to '%.*s': 0x%02X", (int)sub.filter.len, (const char *)sub.filter.ptr, code);
+        n_too_many += code == MQTT_REASON_QUOTA_EXCEEDED;
+        n_too_deep += is_deep && !is_id_in_use;
         codes[n++] = is_refused && c->version != MQTT_V5 ? MQTT_REASON_UNSPECIFIED : code;
     }
+    front_count_refused_filters(&c->worker->front_metrics, &c->log, n_too_many, n_too_deep);
     const bool is_held = bk_send_codes(c, MQTT_SUBACK, packet->packet_id, codes, n);
     free(codes);
     return is_held ? GATE_HOLD : GATE_PASS;

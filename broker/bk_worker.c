@@ -72,6 +72,7 @@ static void bk_worker_free(struct bk_worker *w)
     if (w->retained)
         bk_retain_clear(w);
     metrics_remove(broker_metrics(w->broker), &w->metrics);
+    metrics_remove(broker_metrics(w->broker), &w->front_metrics);
     w->journal = bk_journal_free(w->journal);
     w->peers = bk_peers_free(w->peers);
     bk_routes_deinit(&w->routes);
@@ -163,6 +164,8 @@ static int bk_worker_init(struct worker *worker, void *arg)
     if (r >= 0)
         r = metrics_add(broker_metrics(w->broker), "broker", bk_metric_infos,
                         sizeof bk_metric_infos / sizeof bk_metric_infos[0], &w->metrics);
+    if (r >= 0)
+        r = front_metrics_add(&w->front_metrics, broker_metrics(w->broker), "broker");
     if (r < 0)
         err_set(r, "worker: out of memory");
     else
@@ -202,7 +205,7 @@ static void bk_worker_take(struct worker *worker, void *arg)
     struct bk_worker *w = worker->object;
     struct bk_arrival *arrival = arg;
     if (!w) {
-        conn_parcel_close(&arrival->parcel);
+        bk_arrival_drop(arrival);
     } else {
         metric_add(&w->metrics.connections_accepted, arrival->connect == NULL);
         metric_add(&w->metrics.connections_open, 1);
@@ -218,15 +221,15 @@ static void bk_worker_post_arrival(struct bk_worker *to, struct bk_arrival *arri
     worker_post(to->worker, bk_worker_take, arrival);
 }
 
-void bk_worker_give(struct bk_worker *w, struct conn_parcel *parcel)
+void bk_worker_give(struct bk_worker *w, struct bk_arrival *arrival)
 {
-    struct bk_arrival *arrival = malloc(sizeof *arrival);
-    if (!arrival) {
-        conn_parcel_close(parcel);
+    struct bk_arrival *a = malloc(sizeof *a);
+    if (!a) {
+        bk_arrival_drop(arrival);
         return;
     }
-    *arrival = (struct bk_arrival){.parcel = *parcel};
-    bk_worker_post_arrival(w, arrival);
+    *a = *arrival;
+    bk_worker_post_arrival(w, a);
 }
 
 void bk_worker_move(struct bk_worker *from, unsigned to, struct bk_arrival *arrival)

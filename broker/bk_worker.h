@@ -12,6 +12,7 @@
 #include "bk_route.h"
 #include "byte_budget.h"
 #include "conn.h"
+#include "front_client.h"
 #include "list.h"
 #include "loop.h"
 #include "map.h"
@@ -93,6 +94,7 @@ struct bk_worker {
     struct byte_budget_loop budget;
     struct loop_timer tick;
     struct bk_metrics metrics;
+    struct front_metrics front_metrics;
     unsigned index_of; /* which of the workers it is */
     unsigned n_workers;
     uint32_t last_question;
@@ -107,9 +109,9 @@ struct bk_worker {
 /* worker_calls of the pool; the pool's argument is the struct broker. */
 extern const struct worker_calls bk_worker_calls;
 
-/* Give PARCEL, which is taken over, to this worker. Any thread. */
-void bk_worker_give(struct bk_worker *w, struct conn_parcel *parcel);
-/* The same with what is known of its client already; ARRIVAL is taken over. */
+/* Give ARRIVAL, what it holds is taken over, to this worker. Any thread. */
+void bk_worker_give(struct bk_worker *w, struct bk_arrival *arrival);
+/* The same with what is known of its client already; ARRIVAL, on the heap, is taken over. */
 void bk_worker_move(struct bk_worker *from, unsigned to, struct bk_arrival *arrival);
 /* worker_fn: begin to drain. */
 void bk_worker_drain(struct worker *worker, void *arg);

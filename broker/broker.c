@@ -10,6 +10,7 @@
 
 #include "bk_access.h"
 #include "bk_audit.h"
+#include "bk_client.h"
 #include "bk_options.h"
 #include "bk_place.h"
 #include "bk_quota.h"
@@ -18,13 +19,11 @@
 #include "bk_worker.h"
 #include "byte_budget.h"
 #include "err.h"
-#include "listener.h"
+#include "front_admission.h"
+#include "front_listeners.h"
 #include "log.h"
 #include "map.h"
 #include "store.h"
-#include "url.h"
-
-enum { BK_PORT = 1884 };
 
 struct broker {
     struct program *program;
@@ -34,8 +33,8 @@ struct broker {
     struct bk_audit *audit;   /* NULL: none */
     struct bk_quotas *quotas; /* likewise */
     struct worker_pool *pool;
-    struct listener **listeners;
-    size_t n_listeners;
+    struct front_listeners *listeners;
+    struct front_admission admission;
     struct byte_budget budget;
     struct map shared_segments;
     _Atomic uint64_t numbers;
@@ -127,38 +126,25 @@ static struct bk_worker *broker_least_loaded(struct broker *b)
     return best;
 }
 
-static void broker_on_accept(struct listener *l, struct conn_parcel *parcel, void *arg)
+static void broker_on_accept(struct conn_parcel *parcel, const struct front_listener_options *listener, void *arg)
 {
-    bk_worker_give(broker_least_loaded(arg), parcel);
+    struct broker *b = arg;
+    struct bk_arrival arrival = {.parcel = *parcel, .listener = listener};
+    if (front_admission_ask(&b->admission, parcel, loop_now_ms(program_loop(b->program)), &arrival.ticket))
+        bk_worker_give(broker_least_loaded(b), &arrival);
+    else
+        conn_parcel_close(parcel);
 }
-
-static const struct listener_cbs broker_listener_cbs = {.on_accept = broker_on_accept};
 
 static int broker_listen(struct broker *b)
 {
-    const struct bk_listener_options *items = b->options->listeners.items;
-    b->listeners = calloc(b->options->listeners.count, sizeof(struct listener *));
-    if (!b->listeners)
-        return err_set(-ENOMEM, "out of memory");
-    for (size_t i = 0; i < b->options->listeners.count; i++) {
-        struct url url;
-        const struct listener_params params = {.url = &url, .default_port = BK_PORT};
-        int r = url_parse(items[i].url, "mqtt unix", &url);
-        if (r >= 0)
-            r = listener_open(program_loop(b->program), &params, &broker_listener_cbs, b, &b->listeners[i]);
-        if (r < 0)
-            return r;
-        b->n_listeners++;
-        log_info(NULL, "listening on %s", listener_name(b->listeners[i]));
-    }
-    return 0;
-}
-
-static void broker_close_listeners(struct broker *b)
-{
-    for (size_t i = 0; i < b->n_listeners; i++)
-        b->listeners[i] = listener_close(b->listeners[i]);
-    b->n_listeners = 0;
+    const struct front_listeners_params params = {.loop = program_loop(b->program),
+                                                  .options = &b->options->front,
+                                                  .metrics = program_metrics(b->program),
+                                                  .prefix = "broker",
+                                                  .fn = broker_on_accept,
+                                                  .arg = b};
+    return front_listeners_open(&params, &b->listeners);
 }
 
 /* --- Life */
@@ -181,7 +167,7 @@ static void broker_tell_all(struct broker *b, worker_fn *fn)
 
 static const char *broker_first_url(const struct broker *b)
 {
-    const struct bk_listener_options *items = b->options->listeners.items;
+    const struct front_listener_options *items = b->options->front.listeners.items;
     return items[0].url;
 }
 
@@ -219,20 +205,31 @@ static int broker_open_store(struct broker *b)
     return store_metrics_add(b->store, program_metrics(b->program), "broker_store");
 }
 
+static bool broker_has_identities(const struct bk_options *o)
+{
+    const struct front_listener_options *items = o->front.listeners.items;
+    for (size_t i = 0; i < o->front.listeners.count; i++)
+        if (items[i].tls.identity != TLS_IDENTITY_NONE)
+            return true;
+    return false;
+}
+
 static void broker_warn_of_access(const struct bk_options *o)
 {
     if (o->allow_anonymous)
         log_warn(NULL, "allow-anonymous: whoever reaches a listener may connect");
-    else if (!o->password_file && !o->scram_file && !o->jwt_key)
-        log_warn(NULL,
-                 "nobody can connect: there is no password-file, scram-file or jwt-key, and allow-anonymous is off");
+    else if (!o->password_file && !o->scram_file && !o->jwt_key && !broker_has_identities(o))
+        log_warn(NULL, "nobody can connect: there is no password-file, scram-file, jwt-key or tls-identity, and "
+                       "allow-anonymous is off");
 }
 
 static void broker_reload(struct program *p, const void *fresh)
 {
     struct broker *b = program_object(p);
-    bk_access_reload(b->access, fresh);
-    bk_audit_reload(b->audit, fresh);
+    const struct bk_options *o = fresh;
+    bk_access_reload(b->access, o);
+    bk_audit_reload(b->audit, o);
+    front_listeners_reload(b->listeners, &o->front);
     for (unsigned i = 0; i < worker_pool_size(b->pool); i++)
         worker_post(worker_pool_get(b->pool, i), bk_worker_renew_grants, NULL);
 }
@@ -249,7 +246,10 @@ static int broker_start(struct program *p, const void *options)
     b->options = options;
     byte_budget_init(&b->budget, b->options->program.max_buffered_bytes);
     broker_warn_of_access(b->options);
-    int e = bk_access_new(b->options, &b->access);
+    int e = front_admission_init(&b->admission, &b->options->front, program_metrics(p), "broker",
+                                 loop_now_ms(program_loop(p)));
+    if (e >= 0)
+        e = bk_access_new(b->options, &b->access);
     if (e >= 0)
         e = bk_audit_new(b->options, program_metrics(p), &b->audit);
     if (e >= 0)
@@ -277,7 +277,7 @@ static void broker_drain(struct program *p)
     struct broker *b = program_object(p);
     const unsigned n = worker_pool_size(b->pool);
     bk_audit_event(b->audit, "draining");
-    broker_close_listeners(b);
+    front_listeners_close(b->listeners);
     atomic_store_explicit(&b->busy_workers, n, memory_order_release);
     for (unsigned i = 0; i < n; i++)
         worker_post(worker_pool_get(b->pool, i), bk_worker_drain, NULL);
@@ -288,15 +288,16 @@ static void broker_stop(struct program *p)
     struct broker *b = program_object(p);
     if (!b)
         return;
-    broker_close_listeners(b);
+    front_listeners_close(b->listeners);
     if (b->pool)
         broker_tell_all(b, bk_worker_part);
     b->pool = worker_pool_stop(b->pool);
+    b->listeners = front_listeners_free(b->listeners);
+    front_admission_deinit(&b->admission);
     b->store = store_close(b->store);
     b->audit = bk_audit_free(b->audit);
     b->quotas = bk_quotas_free(b->quotas);
     b->access = bk_access_free(b->access);
-    free(b->listeners);
     bk_shared_segments_free(&b->shared_segments);
     sem_destroy(&b->done);
     free(b);

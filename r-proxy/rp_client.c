@@ -7,18 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn_facts.h"
-#include "conn_tls.h"
 #include "conn_ws.h"
 #include "err.h"
+#include "front_client.h"
+#include "front_identity.h"
+#include "front_pace.h"
 #include "mqtt_compose.h"
 #include "mqtt_encode.h"
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
 #include "rp_downlink.h"
-#include "rp_identity.h"
 #include "rp_limits.h"
-#include "rp_pace.h"
 #include "rp_session.h"
 #include "rp_uplink.h"
 #include "rp_worker.h"
@@ -44,19 +43,12 @@ void rp_client_enter(struct rp_client *c, enum rp_client_state next)
     c->state = (uint8_t)next;
 }
 
-static void rp_client_describe_peer(const struct conn_peer *peer, struct log_writer *w)
-{
-    log_field(w, "peer", "%s", peer->text);
-    if (peer->facts && peer->facts->via)
-        log_field(w, "via", "%s", peer->facts->via);
-}
-
 static void rp_client_describe(const struct log_object *self, struct log_writer *w)
 {
     const struct rp_client *c = container_of(self, struct rp_client, log);
     log_field_u64(w, "client", c->number);
     if (c->io)
-        rp_client_describe_peer(conn_peer(mqtt_io_conn(c->io)), w);
+        front_describe_peer(conn_peer(mqtt_io_conn(c->io)), w);
     if (c->state != RP_CLIENT_WAIT_CONNECT)
         log_field_bytes(w, "id", c->id, c->id_len);
 }
@@ -109,8 +101,8 @@ static void rp_client_free(struct rp_client *c)
     byte_budget_leave(&c->budget);
     c->io = mqtt_io_close(c->io, RP_LINGER_MS);
     list_del(&c->link);
-    rp_ticket_return(&c->ticket);
-    c->pace = rp_pace_free(c->pace);
+    front_ticket_return(&c->ticket);
+    c->pace = front_pace_free(c->pace);
     c->limits = rp_limits_free(c->limits);
     free(c);
     rp_worker_client_gone(w);
@@ -121,7 +113,7 @@ static void rp_client_log_close(const struct rp_client *c, const char *text)
 {
     static struct log_limit limit = LOG_LIMIT(50, 10000);
     if (c->ticket.refusal)
-        log_debug(&c->log, "closed: %s", text); /* rp_admission has said it, as often as is good */
+        log_debug(&c->log, "closed: %s", text); /* front_admission has said it, as often as is good */
     else if (c->state == RP_CLIENT_WAIT_CONNECT)
         log_rate_limited(&limit, LOG_LEVEL_INFO, &c->log, "closed: %s", text);
     else
@@ -267,8 +259,8 @@ static enum gate_answer rp_client_connect(struct rp_client *c, const struct mqtt
         rp_client_close(c, fault.reason, fault.text);
         return GATE_CLOSED;
     }
-    if (!rp_identity_apply(c, &connect.connect)) {
-        rp_client_close(c, MQTT_REASON_NOT_AUTHORIZED, "its certificate has no name for a user (tls-identity)");
+    if (front_identity_apply(mqtt_io_conn(c->io), c->options, &connect.connect) == FRONT_IDENTITY_MISSING) {
+        rp_client_close(c, MQTT_REASON_NOT_AUTHORIZED, FRONT_IDENTITY_MISSING_TEXT);
         return GATE_CLOSED;
     }
     loop_timer_start(&c->timer, RP_CONNACK_TIMEOUT_MS);
@@ -294,7 +286,7 @@ void rp_client_accepted(struct rp_client *c, const struct mqtt_packet *connack)
 /* It was let in to hear this. */
 static enum gate_answer rp_client_refuse(struct rp_client *c, const struct mqtt_packet *connect)
 {
-    const struct rp_refusal *refusal = c->ticket.refusal;
+    const struct front_refusal *refusal = c->ticket.refusal;
     mqtt_io_set_send_limit(c->io, mqtt_property_number(&connect->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
     rp_client_close(c, refusal->reason, refusal->text);
     return GATE_CLOSED;
@@ -312,7 +304,7 @@ static enum gate_answer rp_client_on_packet(struct mqtt_io *io, const struct mqt
     if (packet->type == MQTT_CONNECT)
         return c->ticket.refusal ? rp_client_refuse(c, packet) : rp_client_connect(c, packet);
     if (c->pace)
-        rp_pace_count(c->pace, packet);
+        front_pace_count(c->pace, packet);
     return c->limits ? rp_limits_uplink(c->limits, packet) : rp_uplink_packet(c->session, packet);
 }
 
@@ -336,26 +328,10 @@ static void rp_client_on_drain(struct mqtt_io *io, void *arg)
     rp_client_account(c);
 }
 
-static void rp_client_count_fault(struct rp_client *c)
-{
-    if (conn_tls_is_in_handshake(mqtt_io_conn(c->io)))
-        metric_add(&c->worker->metrics.handshakes_failed, 1);
-    switch (conn_ws_fault(mqtt_io_conn(c->io))) {
-    case CONN_WS_NO_FAULT:
-        return;
-    case CONN_WS_REFUSED:
-        metric_add(&c->worker->metrics.websockets_refused, 1);
-        return;
-    case CONN_WS_BROKEN:
-        metric_add(&c->worker->metrics.websockets_broken, 1);
-        return;
-    }
-}
-
 static void rp_client_on_end(struct mqtt_io *io, enum conn_end why, const char *text, void *arg)
 {
     struct rp_client *c = arg;
-    rp_client_count_fault(c);
+    front_count_end(mqtt_io_conn(c->io), &c->worker->front_metrics);
     if (c->state != RP_CLIENT_WAIT_CONNECT && !c->is_leaving)
         metric_add(&c->worker->metrics.clients_lost, 1);
     if (c->is_leaving)
@@ -406,23 +382,25 @@ const struct byte_budget_calls rp_client_budget_calls = {
 
 /* --- The beginning */
 
-/* What is left of --connect-timeout, a PROXY header may have taken some of it. Another thread's clock may be a little
- * ahead. */
-static uint64_t rp_client_connect_time(const struct rp_worker *w, uint64_t accepted_ms)
+static int rp_client_pace(struct rp_client *c)
 {
-    const uint64_t now_ms = loop_now_ms(w->loop);
-    const uint64_t passed_ms = now_ms > accepted_ms ? now_ms - accepted_ms : 0;
-    const uint64_t timeout_ms = w->options->connect_timeout_ms;
-    return passed_ms < timeout_ms ? timeout_ms - passed_ms : 0;
+    const struct rp_worker *w = c->worker;
+    const struct front_pace_params params = {.loop = w->loop,
+                                             .io = c->io,
+                                             .pause_bit = RP_PAUSE_PACE,
+                                             .pauses = &c->worker->front_metrics.clients_paced,
+                                             .log = &c->log};
+    return front_pace_new(&w->options->front, &params, &c->pace);
 }
 
 void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival)
 {
-    const uint64_t connect_ms = rp_client_connect_time(w, arrival->parcel.accepted_ms);
+    const uint64_t connect_ms =
+        front_connect_time_ms(&w->options->front, arrival->parcel.accepted_ms, loop_now_ms(w->loop));
     struct rp_client *c = calloc(1, sizeof *c);
     if (!c) {
         conn_parcel_close(&arrival->parcel);
-        rp_ticket_return(&arrival->ticket);
+        front_ticket_return(&arrival->ticket);
         rp_worker_client_gone(w);
         return;
     }
@@ -442,7 +420,7 @@ void rp_client_new(struct rp_worker *w, struct rp_arrival *arrival)
         .max_packet_bytes = w->options->max_packet_bytes,
         .input_limit = RP_INPUT_LIMIT,
     };
-    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || rp_pace_new(c, &c->pace) < 0 ||
+    if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || rp_client_pace(c) < 0 ||
         rp_limits_new(c, &c->limits) < 0) {
         log_error(&c->log, "new connection: %s", err_text());
         rp_client_free(c);

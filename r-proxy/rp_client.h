@@ -16,18 +16,18 @@
 #include <stdint.h>
 
 #include "byte_budget.h"
+#include "front_admission.h"
 #include "lane.h"
 #include "list.h"
 #include "log.h"
 #include "loop.h"
 #include "mqtt_io.h"
 #include "mqtt_server_rules.h"
-#include "rp_admission.h"
 
-struct rp_listener_options;
+struct front_listener_options;
+struct front_pace;
 struct rp_arrival;
 struct rp_limits;
-struct rp_pace;
 struct rp_session;
 struct rp_worker;
 
@@ -51,14 +51,14 @@ enum { RP_CLIENT_ID_SHOWN = 32 };
 struct rp_client {
     struct list link; /* in worker->clients */
     struct rp_worker *worker;
-    const struct rp_listener_options *options; /* of its listener */
+    const struct front_listener_options *options; /* of its listener */
     struct mqtt_io *io;
     struct rp_session *session; /* NULL until CONNECT */
     struct loop_timer timer;    /* until CONNECT, until CONNACK, then keep-alive */
     struct mqtt_server_rules rules;
     struct byte_budget_holder budget;
-    struct rp_ticket ticket;
-    struct rp_pace *pace;     /* NULL: as fast as it can */
+    struct front_ticket ticket;
+    struct front_pace *pace;  /* NULL: as fast as it can */
     struct rp_limits *limits; /* NULL: there are none behind CONNECT */
     struct log_object log;
     uint64_t number;        /* for people: counts up in the process */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "err.h"
+#include "front_client.h"
 #include "mqtt_compose.h"
 #include "mqtt_property.h"
 #include "mqtt_topic.h"
@@ -14,8 +15,6 @@
 #include "rp_session.h"
 #include "rp_uplink.h"
 #include "rp_worker.h"
-
-enum { RP_LOG_LINES = 5, RP_LOG_INTERVAL_MS = 10000 };
 
 /* --- Life */
 
@@ -56,43 +55,28 @@ static struct rp_metrics *rp_limits_metrics(const struct rp_client *c)
 
 /* --- CONNECT */
 
-/* In the whole seconds of CONNECT. */
-static uint16_t rp_limits_keep_alive(const struct rp_options *o)
-{
-    return (uint16_t)((o->max_keep_alive_ms + 999) / 1000);
-}
-
 struct mqtt_grants rp_limits_grants(const struct rp_options *o, uint32_t packet_bytes)
 {
     return (struct mqtt_grants){
         .packet_bytes = packet_bytes,
         .receive_maximum = (uint16_t)o->receive_maximum,
         .topic_aliases = (uint16_t)o->topic_alias_maximum,
-        .keep_alive_s = rp_limits_keep_alive(o),
+        .keep_alive_s = front_max_keep_alive_s(&o->front),
     };
-}
-
-/* A client of 5.0 is told in CONNACK. To close one of 3.x before the time that it was granted would fire its Will over
- * and over. */
-static bool rp_limits_keep_alive_is_too_long(const struct rp_options *o, const struct mqtt_packet *connect)
-{
-    const uint16_t most_s = rp_limits_keep_alive(o);
-    const uint16_t asked_s = connect->connect.keep_alive_s;
-    return most_s != 0 && connect->version != MQTT_V5 && (asked_s == 0 || asked_s > most_s);
 }
 
 bool rp_limits_refuse_connect(const struct rp_client *c, const struct mqtt_packet *connect,
                               struct mqtt_fault *ret_fault)
 {
     const struct rp_options *o = c->worker->options;
-    if (rp_limits_keep_alive_is_too_long(o, connect)) {
-        metric_add(&rp_limits_metrics(c)->keep_alives_over_limit, 1);
-        mqtt_fault_set(ret_fault, MQTT_REASON_NOT_AUTHORIZED, "its keep-alive time is above max-keep-alive, or none");
+    if (front_keep_alive_is_too_long(&o->front, connect)) {
+        metric_add(&c->worker->front_metrics.keep_alives_over_limit, 1);
+        mqtt_fault_set(ret_fault, MQTT_REASON_NOT_AUTHORIZED, FRONT_KEEP_ALIVE_TEXT);
         return true;
     }
     if (o->max_topic_levels != 0 && connect->connect.has_will &&
         mqtt_topic_is_deeper(connect->connect.will.topic, (uint32_t)o->max_topic_levels)) {
-        metric_add(&rp_limits_metrics(c)->topics_over_limit, 1);
+        metric_add(&c->worker->front_metrics.topics_over_limit, 1);
         mqtt_fault_set(ret_fault, MQTT_REASON_TOPIC_NAME_INVALID,
                        "its will topic has more levels than max-topic-levels");
         return true;
@@ -108,15 +92,6 @@ static enum gate_answer rp_limits_close(struct rp_limits *l, uint8_t reason, con
     return GATE_CLOSED;
 }
 
-static void rp_limits_log_topic(const struct rp_limits *l, const struct mqtt_packet *publish)
-{
-    static struct log_limit limit = LOG_LIMIT(RP_LOG_LINES, RP_LOG_INTERVAL_MS);
-    metric_add(&rp_limits_metrics(l->client)->topics_over_limit, 1);
-    log_rate_limited(&limit, LOG_LEVEL_WARN, &l->client->log,
-                     "PUBLISH of QoS %u refused: its topic has more levels than max-topic-levels allows",
-                     publish->publish.qos);
-}
-
 /* Too many levels. */
 static enum gate_answer rp_limits_refuse_publish(struct rp_limits *l, const struct mqtt_packet *publish)
 {
@@ -124,7 +99,7 @@ static enum gate_answer rp_limits_refuse_publish(struct rp_limits *l, const stru
     const bool is_v5 = publish->version == MQTT_V5;
     const uint8_t qos = publish->publish.qos;
     struct mqtt_reply reply;
-    rp_limits_log_topic(l, publish);
+    front_count_deep_topic(&l->client->worker->front_metrics, &l->client->log, qos);
     if ((qos > 0 && !is_v5) || mqtt_property_has(&publish->properties, MQTT_PROPERTY_TOPIC_ALIAS))
         return rp_limits_close(l, MQTT_REASON_TOPIC_NAME_INVALID, text);
     if (qos == 0)
@@ -174,25 +149,13 @@ static enum gate_answer rp_limits_publish(struct rp_limits *l, const struct mqtt
 
 /* --- SUBSCRIBE */
 
-static void rp_limits_log_filters(const struct rp_limits *l, const struct rp_subscriptions_reply *reply)
-{
-    static struct log_limit limit = LOG_LIMIT(RP_LOG_LINES, RP_LOG_INTERVAL_MS);
-    if (reply->n_too_many == 0 && reply->n_too_deep == 0)
-        return;
-    metric_add(&rp_limits_metrics(l->client)->subscriptions_over_limit, reply->n_too_many);
-    metric_add(&rp_limits_metrics(l->client)->topics_over_limit, reply->n_too_deep);
-    log_rate_limited(&limit, LOG_LEVEL_WARN, &l->client->log,
-                     "SUBSCRIBE: %u filters refused because of max-subscriptions, %u of max-topic-levels",
-                     reply->n_too_many, reply->n_too_deep);
-}
-
 static enum gate_answer rp_limits_subscribe(struct rp_limits *l, const struct mqtt_packet *subscribe)
 {
     struct rp_subscriptions_reply reply;
     enum gate_answer answer = GATE_PASS;
     if (rp_subscriptions_ask(&l->subscriptions, subscribe, &reply) < 0)
         return rp_limits_close(l, MQTT_REASON_SERVER_BUSY, err_text());
-    rp_limits_log_filters(l, &reply);
+    front_count_refused_filters(&l->client->worker->front_metrics, &l->client->log, reply.n_too_many, reply.n_too_deep);
     if (reply.suback.type != 0 && mqtt_io_send(l->client->io, &reply.suback, NULL) < 0)
         answer = rp_limits_close(l, MQTT_REASON_SERVER_BUSY, err_text());
     else if (reply.subscribe.type != 0)

@@ -5,48 +5,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "front_options.h"
 #include "program.h"
 #include "rpc_tls.h"
-#include "tls_config.h"
 #include "trunk_config.h"
-
-#define RP_LISTEN_SCHEMES "mqtt mqtts ws wss unix"
 
 enum { RP_S_PROXY_PORT = 50516 }; /* where a target does not say */
 
-/* One listener, as the file's `listeners` or --listen describe it. */
-struct rp_listener_options {
-    char *url;
-    struct tls_server_config tls;
-    int proxy_protocol;                   /* enum rp_proxy_protocol */
-    struct config_list trusted_proxies;   /* texts for cidr_list_init() */
-    struct config_list websocket_origins; /* empty: any */
-    char *mount_point, *client_id_prefix; /* see tenant.h; NULL: none */
-};
-
-/* --proxy-protocol */
-enum rp_proxy_protocol { RP_PROXY_PROTOCOL_OFF, RP_PROXY_PROTOCOL_ON };
-
 struct rp_options {
     struct program_options program; /* first */
-    struct config_items listeners;  /* of struct rp_listener_options */
-    struct config_list s_proxy;     /* targets, see target.h */
+    struct front_options front;
+    struct config_list s_proxy; /* targets, see target.h */
     struct trunk_config trunk;
     char *trunk_tls_ca, *trunk_tls_cert, *trunk_tls_key; /* see rpc_tls.h; NULL: not given */
     char *trunk_tls_server_name;                         /* NULL: as the target says */
     char *trunk_token_file;                              /* NULL: none is shown */
     char *trunk_http_proxy;                              /* URL with password; NULL: what the environment says */
-    int64_t max_connections;                             /* this and the two below: 0 = no limit */
-    int64_t max_connections_per_address;
-    int64_t connect_rate; /* per second */
-    uint64_t connect_timeout_ms;
-    int64_t receive_maximum; /* 0 = what the broker says, likewise below */
+    int64_t receive_maximum;                             /* 0 = what the broker says, likewise below */
     int64_t topic_alias_maximum;
     int64_t max_subscriptions; /* of a client; 0 = no limit, likewise below */
     int64_t max_topic_levels;
-    uint64_t max_keep_alive_ms;
-    int64_t max_message_rate; /* of a client, per second; 0 = no limit, likewise below */
-    uint64_t max_byte_rate;
     uint64_t max_packet_bytes; /* 0 = what the broker says */
 };
 

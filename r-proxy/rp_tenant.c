@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "err.h"
+#include "front_identity.h"
+#include "front_options.h"
 #include "rp_client.h"
-#include "rp_identity.h"
 #include "rp_options.h"
 #include "rp_session.h"
 #include "rp_worker.h"
@@ -19,10 +20,10 @@ static struct mqtt_bytes rp_tenant_text(const char *text)
 int rp_tenant_open(struct rp_session *s, struct mqtt_packet *connect, struct tenant_scratch *scratch,
                    struct mqtt_fault *ret_fault)
 {
-    const struct rp_listener_options *o = s->client->options;
+    const struct front_listener_options *o = s->client->options;
     const struct tenant_params params = {
         .rules = {.mount_point = o->mount_point, .client_id_prefix = o->client_id_prefix},
-        .certificate = rp_tenant_text(rp_identity_certificate_name(s->client)),
+        .certificate = rp_tenant_text(front_identity_certificate_name(mqtt_io_conn(s->client->io), o)),
         .metrics = &s->worker->tenant_metrics,
         .log = &s->log,
     };

@@ -36,6 +36,8 @@ static int rp_worker_add_metrics(struct rp_worker *w)
     int r = metrics_add(registry, "rproxy", rp_metric_infos, sizeof rp_metric_infos / sizeof rp_metric_infos[0],
                         &w->metrics);
     if (r >= 0)
+        r = front_metrics_add(&w->front_metrics, registry, "rproxy");
+    if (r >= 0)
         r = trunk_metrics_add(&w->trunk_metrics, registry, "rproxy");
     if (r >= 0)
         r = tenant_metrics_add(&w->tenant_metrics, registry, "rproxy");
@@ -45,6 +47,7 @@ static int rp_worker_add_metrics(struct rp_worker *w)
 static void rp_worker_remove_metrics(struct rp_worker *w)
 {
     metrics_remove(rproxy_metrics(w->program), &w->metrics);
+    metrics_remove(rproxy_metrics(w->program), &w->front_metrics);
     metrics_remove(rproxy_metrics(w->program), &w->trunk_metrics);
     metrics_remove(rproxy_metrics(w->program), &w->tenant_metrics);
 }
@@ -136,7 +139,7 @@ void rp_worker_give(struct rp_worker *w, struct rp_arrival *arrival)
     struct rp_arrival *a = malloc(sizeof *a);
     if (!a) {
         conn_parcel_close(&arrival->parcel);
-        rp_ticket_return(&arrival->ticket);
+        front_ticket_return(&arrival->ticket);
         return;
     }
     *a = *arrival;

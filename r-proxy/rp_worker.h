@@ -9,10 +9,11 @@
 
 #include "byte_budget.h"
 #include "conn.h"
+#include "front_admission.h"
+#include "front_client.h"
 #include "list.h"
 #include "loop.h"
 #include "metrics.h"
-#include "rp_admission.h"
 #include "rp_options.h"
 #include "tenant.h"
 #include "trunk.h"
@@ -36,16 +37,9 @@ struct rproxy;
     X(clients_lost, COUNTER, "clients that went away without DISCONNECT")                              \
     X(clients_timed_out, COUNTER, "clients silent for 1.5 times their keep-alive time")                \
     X(clients_shed, COUNTER, "clients closed because of max-buffered-bytes")                           \
-    X(clients_paced, COUNTER, "pauses because of max-message-rate or max-byte-rate")                   \
     X(clients_held, COUNTER, "pauses of 3.x clients because of receive-maximum")                       \
     X(clients_over_receive_maximum, COUNTER, "clients of 5.0 closed because of receive-maximum")       \
-    X(keep_alives_over_limit, COUNTER, "clients of 3.x refused because of max-keep-alive")             \
-    X(subscriptions_over_limit, COUNTER, "filters refused because of max-subscriptions")               \
-    X(topics_over_limit, COUNTER, "topics and filters refused because of max-topic-levels")            \
     X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                 \
-    X(handshakes_failed, COUNTER, "TLS handshakes of clients that came to nothing")                    \
-    X(websockets_refused, COUNTER, "requests for WebSocket answered with an error")                    \
-    X(websockets_broken, COUNTER, "clients closed because of a WebSocket frame against the rules")     \
     X(protocol_errors, COUNTER, "clients closed because of a malformed packet or a broken rule")       \
     X(sessions_ended_upstream, COUNTER, "sessions ended by s-proxy or the loss of it")                 \
     X(packets_up, COUNTER, "packets passed from clients to s-proxy")                                   \
@@ -69,6 +63,7 @@ struct rp_worker {
     struct byte_budget_loop budget;
     struct loop_timer tick;
     struct rp_metrics metrics;
+    struct front_metrics front_metrics;
     struct trunk_metrics trunk_metrics;
     struct tenant_metrics tenant_metrics;
     _Atomic unsigned load; /* connections dealt to it and not ended: the one field that the accepting thread shares */
@@ -82,8 +77,8 @@ extern const struct worker_calls rp_worker_calls;
 /* A connection on its way from its listener to its client. */
 struct rp_arrival {
     struct conn_parcel parcel;
-    struct rp_ticket ticket;
-    const struct rp_listener_options *options; /* of its listener; they live as long as the program's */
+    struct front_ticket ticket;
+    const struct front_listener_options *options; /* of its listener; they live as long as the program's */
 };
 
 /* Give ARRIVAL, which is taken over, to this worker. Any thread. */

@@ -13,10 +13,10 @@
 
 #include "byte_budget.h"
 #include "err.h"
+#include "front_admission.h"
+#include "front_listeners.h"
 #include "log.h"
 #include "loop.h"
-#include "rp_admission.h"
-#include "rp_listeners.h"
 #include "rp_options.h"
 #include "rp_worker.h"
 #include "rpc_cq.h"
@@ -35,8 +35,8 @@ struct rproxy {
     struct rpc_tls *tls;       /* NULL: trunks are in clear text */
     struct rpc_tokens *tokens; /* NULL: none are shown */
     struct worker_pool *pool;
-    struct rp_listeners *listeners;
-    struct rp_admission admission;
+    struct front_listeners *listeners;
+    struct front_admission admission;
     struct byte_budget budget;
     struct trunk_options trunk_options;
     _Atomic uint64_t numbers;
@@ -104,14 +104,25 @@ static struct rp_worker *rproxy_least_loaded(struct rproxy *r)
     return best;
 }
 
-static void rproxy_on_accept(struct conn_parcel *parcel, const struct rp_listener_options *options, void *arg)
+static void rproxy_on_accept(struct conn_parcel *parcel, const struct front_listener_options *options, void *arg)
 {
     struct rproxy *r = arg;
     struct rp_arrival arrival = {.parcel = *parcel, .options = options};
-    if (rp_admission_ask(&r->admission, parcel, loop_now_ms(program_loop(r->program)), &arrival.ticket))
+    if (front_admission_ask(&r->admission, parcel, loop_now_ms(program_loop(r->program)), &arrival.ticket))
         rp_worker_give(rproxy_least_loaded(r), &arrival);
     else
         conn_parcel_close(parcel);
+}
+
+static int rproxy_listen(struct rproxy *r)
+{
+    const struct front_listeners_params params = {.loop = program_loop(r->program),
+                                                  .options = &r->options->front,
+                                                  .metrics = program_metrics(r->program),
+                                                  .prefix = "rproxy",
+                                                  .fn = rproxy_on_accept,
+                                                  .arg = r};
+    return front_listeners_open(&params, &r->listeners);
 }
 
 /* --- How s-proxies are met */
@@ -178,7 +189,7 @@ static void rproxy_reload(struct program *p, const void *fresh)
     }
     if (r->tokens && o->trunk_token_file && rpc_tokens_reload(r->tokens, o->trunk_token_file) < 0)
         log_error(NULL, "the token for s-proxies is kept as it was: %s", err_text());
-    rp_listeners_reload(r->listeners, o);
+    front_listeners_reload(r->listeners, &o->front);
 }
 
 /* --- Life */
@@ -194,7 +205,8 @@ static int rproxy_start(struct program *p, const void *options)
     r->trunk_options = trunk_options_from_config(&r->options->trunk, "r-proxy " PROJECT_VERSION, 0);
     byte_budget_init(&r->budget, r->options->program.max_buffered_bytes);
     rproxy_warn_of_secrets(options);
-    int e = rp_admission_init(&r->admission, r->options, program_metrics(p), loop_now_ms(program_loop(p)));
+    int e = front_admission_init(&r->admission, &r->options->front, program_metrics(p), "rproxy",
+                                 loop_now_ms(program_loop(p)));
     if (e >= 0)
         e = rproxy_open_tls(r);
     if (e >= 0)
@@ -204,7 +216,7 @@ static int rproxy_start(struct program *p, const void *options)
     if (e >= 0)
         e = worker_pool_start("r-proxy", program_workers(p), &rp_worker_calls, r, &r->pool);
     if (e >= 0)
-        e = rp_listeners_open(program_loop(p), r->options, program_metrics(p), rproxy_on_accept, r, &r->listeners);
+        e = rproxy_listen(r);
     return e;
 }
 
@@ -218,7 +230,7 @@ static void rproxy_drain(struct program *p)
 {
     struct rproxy *r = program_object(p);
     unsigned n = worker_pool_size(r->pool);
-    rp_listeners_close(r->listeners);
+    front_listeners_close(r->listeners);
     atomic_store_explicit(&r->busy_workers, n, memory_order_release);
     for (unsigned i = 0; i < n; i++)
         worker_post(worker_pool_get(r->pool, i), rp_worker_drain, NULL);
@@ -229,15 +241,15 @@ static void rproxy_stop(struct program *p)
     struct rproxy *r = program_object(p);
     if (!r)
         return;
-    rp_listeners_close(r->listeners);
+    front_listeners_close(r->listeners);
     r->pool = worker_pool_stop(r->pool);
-    r->listeners = rp_listeners_free(r->listeners);
+    r->listeners = front_listeners_free(r->listeners);
     r->cq = rpc_cq_stop(r->cq);
     if (r->tls)
         rpc_tls_unwatch(r->tls);
     r->tls = rpc_tls_unref(r->tls);
     r->tokens = rpc_tokens_free(r->tokens);
-    rp_admission_deinit(&r->admission);
+    front_admission_deinit(&r->admission);
     free(r);
 }
 

@@ -33,6 +33,7 @@ enum log_level {
     X(CONVERT, "convert") \
     X(LIMITS, "limits")   \
     X(AUTH, "auth")       \
+    X(FRONT, "front")     \
     X(RPC, "rpc")         \
     X(CLIENT, "client")   \
     X(TUNNEL, "tunnel")   \

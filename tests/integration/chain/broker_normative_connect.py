@@ -426,7 +426,7 @@ def no_reason_that_does_not_fit(t):
 @statement('3.2.2-15 3.2.2.3.6', '4.8.0-1', broker='limits')
 def packets_above_the_brokers_maximum(t):
     """CONNACK names it; a larger packet ends the connection (0x95)."""
-    c = t.connected('c')
+    c = t.connected('c', keep_alive=LIMITS['keep_alive'])
     assert t.version != V5 or c.connack.prop('maximum_packet_size') == LIMITS['max_packet']
     c.publish('a', b'x' * (LIMITS['max_packet'] - 20), 1)
     c.send(wire.publish(t.version, 'a', b'x' * LIMITS['max_packet']))

@@ -84,7 +84,7 @@ def several_filters_in_one_packet(t):
 @statement('3.8.4-6 3.8.4-7 3.9.3-2', '3.8.4-5 3.9.3-2', broker='limits')
 def refused_filters_among_others(t):
     """Each has its own code: those above a limit are refused, the others granted."""
-    c = t.connected('c')
+    c = t.connected('c', keep_alive=LIMITS['keep_alive'])
     deep = '/'.join('x' * (LIMITS['levels'] + 1))
     refused = (0x8F, 0x97) if t.version == V5 else (0x80, 0x80)
     wanted = [('a', 1), (deep, 1), ('b', 0), ('c', 2), ('d', 0), ('a', 2)]

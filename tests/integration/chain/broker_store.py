@@ -17,16 +17,16 @@ from lib.wire import V31, V311, V5
 PAIRS = 6
 
 
-def start(t, *options, listen='mqtt://127.0.0.1:0'):
+def start(t, *options, listens=('mqtt://127.0.0.1:0',)):
     """Our broker with a store of its own that outlives it."""
     workers = () if '--workers' in options else ('--workers', '2')
-    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), *workers, *options, listen=listen)
+    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), *workers, *options, listens=listens)
     t.address = broker.address
     return broker
 
 
 def again(t, broker, *options):
-    return start(t, *options, listen='mqtt://{}:{}'.format(*broker.address))
+    return start(t, *options, listens=('mqtt://{}:{}'.format(*broker.address),))
 
 
 def kill_again_and_again(t, kills, *options):
@@ -185,10 +185,10 @@ def the_store_has_a_place_of_its_own(t):
     os.mkdir(home)
     environment = {'HOME': home, 'XDG_STATE_HOME': home, 'STATE_DIRECTORY': ''}
     given = os.path.join(home, 'given')
-    t.broker(listen='mqtt://127.0.0.1:0', env={**environment, 'STATE_DIRECTORY': given}).wait_log(f'store lmdb:{given}$')
-    t.broker(listen='mqtt://127.0.0.1:0', env=environment).wait_log('store memory$')
+    t.broker(env={**environment, 'STATE_DIRECTORY': given}).wait_log(f'store lmdb:{given}$')
+    t.broker(env=environment).wait_log('store memory$')
     port = free_port()
-    t.broker(listen=f'mqtt://127.0.0.1:{port}', env=environment).wait_log(f'store lmdb:{home}/mqtt-broker/{port}$')
+    t.broker(listens=(f'mqtt://127.0.0.1:{port}',), env=environment).wait_log(f'store lmdb:{home}/mqtt-broker/{port}$')
 
 
 def load_store(t, dump):

@@ -1,4 +1,4 @@
-"""Limits of r-proxy: who is one too many hears why, is counted, and hurts nobody."""
+"""Limits of r-proxy and of the broker: who is one too many hears why, is counted, and hurts nobody."""
 
 import os
 import re
@@ -15,12 +15,6 @@ from lib.peer import PATIENCE, connect_to
 from lib.wire import V31, V311, V5, Will
 
 
-def started(t, *options):
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    return t.r_proxy(s_proxy.target, *options)
-
-
 def refused(t, name, code):
     """A client that hears CONNACK with CODE (3.x: 3, server unavailable) and nothing else."""
     c = t.client(name)
@@ -29,40 +23,40 @@ def refused(t, name, code):
     c.expect_closed()
 
 
-@chain_test(V31, V311, V5)
+@chain_test(V31, V311, V5, front=True)
 def one_connection_too_many_is_told_so(t):
     """--max-connections 2: the third hears 0x89; a place that is left is free again."""
-    r_proxy = started(t, '--max-connections', '2')
+    front = t.front('--max-connections', '2')
     first, second = t.connected('first'), t.connected('second')
     refused(t, 'third', 0x89)
-    assert r_proxy.metric('rproxy_connections_over_limit_total') == 1
-    r_proxy.wait_log('connection from 127.0.0.1:.* refused: .*max-connections')
+    assert front.count('connections_over_limit_total') == 1
+    front.wait_log('connection from 127.0.0.1:.* refused: .*max-connections')
     first.disconnect()
-    r_proxy.wait_metric('rproxy_connections_open', 1)
+    front.wait_count('connections_open', 1)
     t.connected('fourth').fence()
     second.fence()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def an_address_has_only_so_many_connections(t):
     """--max-connections-per-address 1: a second one from there hears 0x97, one from elsewhere is served."""
-    r_proxy = started(t, '--max-connections-per-address', '1')
+    front = t.front('--max-connections-per-address', '1')
     first = t.connected('first')
     refused(t, 'second', 0x97)
-    assert r_proxy.metric('rproxy_connections_over_address_limit_total') == 1
+    assert front.count('connections_over_address_limit_total') == 1
     other = t.client('other')
     other.sock.close()
-    r_proxy.wait_metric('rproxy_connections_open', 1)
-    other.sock = socket.create_connection(r_proxy.address, PATIENCE, source_address=('127.0.0.9', 0))
+    front.wait_count('connections_open', 1)
+    other.sock = socket.create_connection(front.address, PATIENCE, source_address=('127.0.0.9', 0))
     other.connect()
     other.fence()
     first.fence()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def connections_that_come_too_fast_are_told_so(t):
     """--connect-rate 3: of ten at once some are served and the others hear 0x9F; later all are served again."""
-    r_proxy = started(t, '--connect-rate', '3')
+    front = t.front('--connect-rate', '3')
     clients = [t.client(f'c{i}') for i in range(10)]
     codes = []
     for c in clients:
@@ -70,7 +64,7 @@ def connections_that_come_too_fast_are_told_so(t):
         codes.append(c.expect('CONNACK').code)
     assert codes[:3] == [0, 0, 0], codes
     assert (0x9F if t.version == V5 else 3) in codes, codes
-    assert r_proxy.metric('rproxy_connections_over_rate_total') == sum(code != 0 for code in codes)
+    assert front.count('connections_over_rate_total') == sum(code != 0 for code in codes)
     while True:
         c = t.client('later')
         c.send(wire.connect(c.version, c.client_id))
@@ -78,19 +72,19 @@ def connections_that_come_too_fast_are_told_so(t):
             return
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_refused_connection_that_says_nothing_is_closed_in_time(t):
     """It does not stay for longer than --connect-timeout, and the log has not more than a few lines."""
-    r_proxy = started(t, '--max-connections', '1', '--connect-timeout', '200ms')
+    front = t.front('--max-connections', '1', '--connect-timeout', '200ms')
     first = t.connected('first')
     for silent in [t.client(f'silent{i}') for i in range(20)]:
         silent.expect_closed()
-    assert r_proxy.metric('rproxy_connections_over_limit_total') == 20
-    assert len(re.findall('connection from .* refused', r_proxy.log())) == 5, r_proxy.log()
+    assert front.count('connections_over_limit_total') == 20
+    assert len(re.findall('connection from .* refused', front.log())) == 5, front.log()
     first.fence()
 
 
-def flood(t, r_proxy, count, payload):
+def flood(t, count, payload):
     """A client sends COUNT messages as fast as it can, another has subscribed; returns how long it took until all had come."""
     receiver = t.connected('receiver')
     receiver.subscribe((t.topic('t'), 0))
@@ -105,43 +99,43 @@ def flood(t, r_proxy, count, payload):
     return time.monotonic() - began
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def a_client_that_publishes_too_fast_is_held_back(t):
     """--max-message-rate 50: of 100 messages 50 pass at once and 50 within a second; all arrive and nobody is disconnected."""
-    r_proxy = started(t, '--max-message-rate', '50')
-    took_s = flood(t, r_proxy, 100, b'x')
+    front = t.front('--max-message-rate', '50')
+    took_s = flood(t, 100, b'x')
     assert took_s > 0.9, took_s
-    assert r_proxy.metric('rproxy_clients_paced_total') >= 1
-    r_proxy.wait_log('not read for .* max-message-rate')
-    assert r_proxy.metric('rproxy_clients_lost_total') == 0
+    assert front.count('clients_paced_total') >= 1
+    front.wait_log('not read for .* max-message-rate')
+    assert front.count('clients_lost_total') == 0
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def a_client_that_sends_too_many_bytes_is_held_back(t):
     """--max-byte-rate 20k: 40 messages of 1,000 bytes take about a second."""
-    r_proxy = started(t, '--max-byte-rate', '20k')
-    took_s = flood(t, r_proxy, 40, b'x' * 1000)
+    front = t.front('--max-byte-rate', '20k')
+    took_s = flood(t, 40, b'x' * 1000)
     assert took_s > 0.9, took_s
-    r_proxy.wait_log('not read for .* max-byte-rate')
-    assert r_proxy.metric('rproxy_clients_lost_total') == 0
+    front.wait_log('not read for .* max-byte-rate')
+    assert front.count('clients_lost_total') == 0
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def keep_alive_does_not_run_while_a_client_is_held_back(t):
     """A packet that is worth three seconds of --max-byte-rate, from a client with a keep-alive time of one."""
-    r_proxy = started(t, '--max-byte-rate', '2k')
+    front = t.front('--max-byte-rate', '2k')
     c = t.connected('c', keep_alive=1)
     c.send(wire.publish(V5, t.topic('t'), b'x' * 8000))
-    r_proxy.wait_log('not read for [23]')
+    front.wait_log('not read for [23]')
     c.fence()
-    assert r_proxy.metric('rproxy_clients_timed_out_total') == 0
+    assert front.count('clients_timed_out_total') == 0
 
 
 @chain_test(V5)
 def topic_aliases_are_lowered_and_held_to(t):
     """Mosquitto offers 10: --topic-alias-maximum 3 says 3 in CONNACK, alias 3 passes and alias 4 ends the client with 0x94. 20 does
     not raise it."""
-    r_proxy = started(t, '--topic-alias-maximum', '3')
+    r_proxy = t.front('--topic-alias-maximum', '3')
     c = t.client('c')
     c.send(wire.connect(V5, c.client_id))
     c.expect('CONNACK', topic_alias_maximum=3)
@@ -153,7 +147,7 @@ def topic_aliases_are_lowered_and_held_to(t):
     c.expect_closed()
     assert r_proxy.metric('rproxy_protocol_errors_total') == 1
     r_proxy.wait_log('client=.* closed: .*[Aa]lias')
-    started(t, '--topic-alias-maximum', '20')
+    t.front('--topic-alias-maximum', '20')
     c = t.client('d')
     c.send(wire.connect(V5, c.client_id))
     c.expect('CONNACK', topic_alias_maximum=10)
@@ -211,7 +205,7 @@ def releases_of_an_earlier_connection_take_nothing_from_the_receive_maximum(t):
 @chain_test(V5)
 def the_receive_maximum_is_never_raised(t):
     """Mosquitto offers 20: that stays so with --receive-maximum 30."""
-    started(t, '--receive-maximum', '30')
+    t.front('--receive-maximum', '30')
     assert t.connected('c').connack.prop('receive_maximum') == 20
 
 
@@ -237,19 +231,19 @@ def an_old_client_is_not_read_while_its_acknowledgements_are_due(t):
     upstream.expect('DISCONNECT')
 
 
-@chain_test(V31, V311, V5, relay=True)
+@chain_test(V31, V311, V5, relay=True, front=True)
 def filters_beyond_the_limit_are_refused_in_their_places(t):
     """--max-subscriptions 3: the fourth different filter hears 0x97 (3.x: 0x80) and the others their own codes; a filter that is
     there already may be had again, and UNSUBSCRIBE makes room. What is refused is not delivered."""
-    r_proxy = started(t, '--max-subscriptions', '3')
+    front = t.front('--max-subscriptions', '3')
     full = 0x97 if t.version == V5 else 0x80
     a, b, x, y = (t.topic(name) for name in 'abxy')
     c = t.connected('c')
     c.subscribe((a, 0), (b, 1))
     c.subscribe((x, 1), (a, 2), (y, 0), (b, 0), codes=[1, 2, full, 0])
     c.subscribe((y, 0), (t.topic('z'), 1), codes=[full, full])
-    r_proxy.wait_log('SUBSCRIBE: . filters refused because of max-subscriptions')
-    assert r_proxy.metric('rproxy_subscriptions_over_limit_total') == 3
+    front.wait_log('SUBSCRIBE: . filters refused because of max-subscriptions')
+    assert front.count('subscriptions_over_limit_total') == 3
     c.publish(y, b'not for c')
     c.unsubscribe(t.topic('never'), a)
     c.subscribe((y, 0))
@@ -279,26 +273,26 @@ def a_filter_that_the_broker_refuses_is_not_counted(t):
     c.expect_closed()
 
 
-@chain_test(V31, V311, V5, relay=True)
+@chain_test(V31, V311, V5, relay=True, front=True)
 def filters_with_too_many_levels_are_refused(t):
     """--max-topic-levels: SUBACK 0x8F (3.x: 0x80) in the right places; of a shared subscription the filter behind the group
     counts."""
-    r_proxy = started(t, '--max-topic-levels', '4')
+    front = t.front('--max-topic-levels', '4')
     c = t.connected('c')
     bad = 0x8F if t.version == V5 else 0x80
     c.subscribe(('1/2/3/4', 0), ('1/2/3/4/5', 0), ('1/2/3/#', 1), ('/' * 65000, 1), codes=[0, bad, 1, bad])
     c.subscribe(('////', 2), codes=[bad])
     if t.version == V5:
         c.subscribe(('$share/g/1/2/3/4', 0))
-    assert r_proxy.metric('rproxy_topics_over_limit_total') == 3
-    r_proxy.wait_log('SUBSCRIBE: .* 2 of max-topic-levels')
+    assert front.count('topics_over_limit_total') == 3
+    front.wait_log('SUBSCRIBE: .* 2 of max-topic-levels')
     c.fence()
 
 
-@chain_test(V311, V5, relay=True)
+@chain_test(V311, V5, relay=True, front=True)
 def topics_with_too_many_levels_are_refused(t):
     """--max-topic-levels: QoS 0 is dropped, QoS 1 and 2 hear 0x90 and 5.0 goes on, 3.x is closed; nothing reaches the broker."""
-    r_proxy = started(t, '--max-topic-levels', '2')
+    front = t.front('--max-topic-levels', '2')
     watcher = t.connected('watcher')
     watcher.subscribe(('#', 0))
     c = t.connected('c')
@@ -315,8 +309,8 @@ def topics_with_too_many_levels_are_refused(t):
         c.expect_closed()
         t.connected('d').publish('one/two', b'again', 2)
     watcher.receive('one/two', 'again')
-    assert r_proxy.metric('rproxy_topics_over_limit_total') == (4 if t.version == V5 else 2)
-    r_proxy.wait_log('client=.* PUBLISH of QoS 0 refused: .*max-topic-levels')
+    assert front.count('topics_over_limit_total') == (4 if t.version == V5 else 2)
+    front.wait_log('client=.* PUBLISH of QoS 0 refused: .*max-topic-levels')
 
 
 @chain_test(V311, V5)
@@ -338,7 +332,7 @@ def a_mount_point_takes_no_levels_and_no_subscriptions(t):
 @chain_test(V5)
 def an_alias_of_a_topic_with_too_many_levels_is_the_end(t):
     """Dropped, the alias would mean another topic to the broker than to the client."""
-    started(t, '--max-topic-levels', '2')
+    t.front('--max-topic-levels', '2')
     c = t.connected('c')
     c.publish(t.topic(), b'', 0, properties=[('topic_alias', 1)])
     c.send(wire.publish(V5, '1/2/3', b'', 0, properties=[('topic_alias', 1)]))
@@ -346,10 +340,10 @@ def an_alias_of_a_topic_with_too_many_levels_is_the_end(t):
     c.expect_closed()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def a_will_with_too_many_levels_is_refused(t):
     """--max-topic-levels: CONNACK 0x90; 3.x has no code for it and is closed."""
-    started(t, '--max-topic-levels', '2')
+    t.front('--max-topic-levels', '2')
     c = t.client('c')
     c.send(wire.connect(t.version, c.client_id, will=Will('1/2/3')))
     if t.version == V5:
@@ -358,30 +352,30 @@ def a_will_with_too_many_levels_is_refused(t):
     t.connected('d', will=Will('1/2')).fence()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_keep_alive_time_that_is_too_long_is_lowered(t):
     """--max-keep-alive 1s: CONNACK says so to who asks for more and to who asks for none, and it is held to."""
-    r_proxy = started(t, '--max-keep-alive', '1s')
+    front = t.front('--max-keep-alive', '1s')
     assert t.connected('short', keep_alive=1).connack.prop('server_keep_alive') is None
     for keep_alive in (0, 60):
         c = t.connected(f'c{keep_alive}', keep_alive=keep_alive)
         assert c.connack.prop('server_keep_alive') == 1, c.connack
     c.expect('DISCONNECT', code=0x8D)
     c.expect_closed()
-    r_proxy.wait_metric('rproxy_clients_timed_out_total', 3)
+    front.wait_count('clients_timed_out_total', 3)
 
 
-@chain_test(V31, V311)
+@chain_test(V31, V311, front=True)
 def an_old_client_with_too_long_a_keep_alive_time_is_refused(t):
     """3.x cannot be told of another time: CONNACK 5 for more and for none."""
-    r_proxy = started(t, '--max-keep-alive', '90s')
+    front = t.front('--max-keep-alive', '90s')
     for keep_alive in (0, 91):
         c = t.client(f'c{keep_alive}')
         c.send(wire.connect(t.version, c.client_id, keep_alive=keep_alive))
         c.expect('CONNACK', code=5)
         c.expect_closed()
-    assert r_proxy.metric('rproxy_keep_alives_over_limit_total') == 2
-    r_proxy.wait_log('client=.* closed: .*max-keep-alive')
+    assert front.count('keep_alives_over_limit_total') == 2
+    front.wait_log('client=.* closed: .*max-keep-alive')
     t.connected('d', keep_alive=90).fence()
 
 
@@ -392,15 +386,13 @@ ALL_DOORS = ('mqtt://127.0.0.1:0', 'mqtts://127.0.0.1:0', 'ws://127.0.0.1:0', 'w
 
 
 class Doors:
-    """A chain whose r-proxy listens in all four ways; .certs, .r_proxy and .address[SCHEME]."""
+    """What stands before clients listens in all four ways; .certs, .front and .address[SCHEME]."""
 
     def __init__(self, t, *options):
         self.t = t
         self.certs = Certs(os.path.join(t.folder, 'certs'))
-        s_proxy = t.s_proxy([t.mosquitto().url])
-        self.r_proxy = t.r_proxy(s_proxy.target, '--tls-cert', self.certs['server.pem'], '--tls-key', self.certs['server-key.pem'],
-                                 *options, listens=ALL_DOORS)
-        self.address = dict(zip(('mqtt', 'mqtts', 'ws', 'wss'), self.r_proxy.listens))
+        self.front = t.front(*self.certs.door(*options), listens=ALL_DOORS)
+        self.address = dict(zip(('mqtt', 'mqtts', 'ws', 'wss'), self.front.listens))
 
     def socket(self, scheme, source='127.0.0.1'):
         """A TCP connection to that listener."""
@@ -433,45 +425,45 @@ class Doors:
                 pass
 
 
-@chain_test()
+@chain_test(front=True)
 def every_door_counts_for_max_connections(t):
     """TLS and WebSocket are counted from the first byte on, and who is one too many is closed before any of it."""
     doors = Doors(t, '--max-connections', '4')
     clients = [doors.serve(scheme) for scheme in ('mqtts', 'ws', 'wss')]
     half_open = doors.socket('mqtts')
-    doors.r_proxy.wait_metric('rproxy_connections_open', 4)
+    doors.front.wait_count('connections_open', 4)
     for scheme in ('mqtts', 'ws', 'wss'):
         doors.assert_refused(scheme)
-    assert doors.r_proxy.metric('rproxy_connections_over_limit_total') == 3
+    assert doors.front.count('connections_over_limit_total') == 3
     half_open.close()
-    doors.r_proxy.wait_metric('rproxy_connections_open', 3)
+    doors.front.wait_count('connections_open', 3)
     doors.serve('wss').fence()
     for c in clients:
         c.fence()
 
 
-@chain_test()
+@chain_test(front=True)
 def every_door_counts_for_an_address(t):
     """--max-connections-per-address 1: one from here in TLS, none from here over WebSocket, one from elsewhere."""
     doors = Doors(t, '--max-connections-per-address', '1')
     c = doors.serve('mqtts', '127.0.0.7')
     for scheme in ('mqtts', 'ws', 'wss'):
         doors.assert_refused(scheme, '127.0.0.7')
-    assert doors.r_proxy.metric('rproxy_connections_over_address_limit_total') == 3
+    assert doors.front.count('connections_over_address_limit_total') == 3
     doors.serve('ws', '127.0.0.8').fence()
     doors.serve('wss', '127.0.0.9').fence()
     c.fence()
 
 
-@chain_test()
+@chain_test(front=True)
 def every_door_counts_for_the_connect_rate(t):
     """--connect-rate 2: of forty connections at once nearly all are refused, and make five lines in the log."""
     doors = Doors(t, '--connect-rate', '2')
     socks = [doors.socket(scheme) for scheme in ('mqtts', 'ws') * 20]
-    doors.r_proxy.wait_log('connection from .* refused: .*connect-rate')
-    refused = doors.r_proxy.metric('rproxy_connections_over_rate_total')
+    doors.front.wait_log('connection from .* refused: .*connect-rate')
+    refused = doors.front.count('connections_over_rate_total')
     assert 20 < refused <= 38, refused
-    assert len(re.findall('connection from .* refused', doors.r_proxy.log())) == 5
+    assert len(re.findall('connection from .* refused', doors.front.log())) == 5
     for sock in socks:
         sock.close()
 
@@ -497,7 +489,7 @@ def drip(socks, began):
     return closed
 
 
-@chain_test()
+@chain_test(front=True)
 def whoever_dawdles_has_one_connect_timeout_for_everything(t):
     """R02, T03, W11, a byte every 20 ms: PROXY header, ClientHello, upgrade and CONNECT share one --connect-timeout, whatever stage
     they have come to (the header alone takes 1.1 s). Others are served meanwhile."""
@@ -524,15 +516,15 @@ def whoever_dawdles_has_one_connect_timeout_for_everything(t):
     assert not late, late
 
 
-@chain_test()
+@chain_test(front=True)
 def strangers_that_never_connect_do_not_fill_the_log(t):
     """Three hundred connections with garbage: fifty lines, however many more."""
-    r_proxy = t.r_proxy('127.0.0.1:1')
+    front = t.front(alone=True)
     for _ in range(300):
-        with connect_to(r_proxy.address) as sock:
+        with connect_to(front.address) as sock:
             sock.sendall(b'GET / HTTP/1.1\r\n\r\n')
-    r_proxy.wait_metric('rproxy_protocol_errors_total', 300)
-    assert len(re.findall('closed: ', r_proxy.log())) == 50
+    front.wait_count('protocol_errors_total', 300)
+    assert len(re.findall('closed: ', front.log())) == 50
 
 
 # ---- s-proxy

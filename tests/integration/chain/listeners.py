@@ -1,4 +1,4 @@
-"""Where r-proxy listens, and what it does when it cannot."""
+"""Where r-proxy and our broker listen, and what they do when they cannot."""
 
 import os
 import socket
@@ -8,19 +8,17 @@ from lib.programs import Program, free_port
 from lib.wire import V31, V311, V5
 
 
-@chain_test(V31, V311, V5)
+@chain_test(V31, V311, V5, front=True)
 def several_listeners_serve_at_once(t):
     """IPv4, IPv6, a host name and a Unix socket in one process: a message from each reaches all."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
     path = os.path.join(t.folder, 'mqtt.sock')
-    proxy = t.r_proxy(s_proxy.target, listens=('mqtt://127.0.0.1:0', 'mqtt://[::1]:0', 'mqtt://localhost:0', f'unix:{path}'))
-    assert path in proxy.listens and len(proxy.listens) >= 4, proxy.listens
-    clients = [t.connected(f'{i}', address=address) for i, address in enumerate(proxy.listens)]
+    front = t.front(listens=('mqtt://127.0.0.1:0', 'mqtt://[::1]:0', 'mqtt://localhost:0', f'unix:{path}'))
+    assert path in front.listens and len(front.listens) >= 4, front.listens
+    clients = [t.connected(f'{i}', address=address) for i, address in enumerate(front.listens)]
     for c in clients:
         c.subscribe((t.topic('#'), 0))
     for number, c in enumerate(clients):
-        sender = t.connected(f'sender{number}', address=proxy.listens[number])
+        sender = t.connected(f'sender{number}', address=front.listens[number])
         sender.publish(t.topic(f'{number}'), b'', 1)
         for receiver in clients:
             receiver.receive(t.topic(f'{number}'))
@@ -45,29 +43,27 @@ def the_broker_may_be_a_unix_socket(t):
     t.connected('c').fence()
 
 
-@chain_test()
+@chain_test(front=True)
 def a_stale_unix_socket_is_replaced_and_removed_at_the_end(t):
-    """What a killed r-proxy left behind does not hinder the next one, which cleans up after itself."""
+    """What a killed one left behind does not hinder the next one, which cleans up after itself."""
     path = os.path.join(t.folder, 'mqtt.sock')
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    t.r_proxy(s_proxy.target, listens=(f'unix:{path}',)).kill()
+    t.front(listens=(f'unix:{path}',)).kill()
     assert os.path.exists(path)
-    proxy = t.r_proxy(s_proxy.target, listens=(f'unix:{path}',))
+    front = t.front(listens=(f'unix:{path}',))
     t.connected('c').disconnect()
-    proxy.stop()
+    front.stop()
     assert not os.path.exists(path)
 
 
-@chain_test()
+@chain_test(front=True)
 def a_file_that_is_no_socket_is_left_alone(t):
     """Listening fails with its name, and the file is still there."""
     path = os.path.join(t.folder, 'precious')
     with open(path, 'w', encoding='ascii') as file:
         file.write('data')
-    proxy = t.r_proxy('127.0.0.1:1', listens=(f'unix:{path}',), ready=False)
-    assert proxy.wait_exit() == 1
-    assert path in proxy.log(), proxy.log()
+    front = t.front(alone=True, listens=(f'unix:{path}',), ready=False)
+    assert front.wait_exit() == 1
+    assert path in front.log(), front.log()
     with open(path, encoding='ascii') as file:
         assert file.read() == 'data'
 

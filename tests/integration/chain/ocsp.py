@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from chain.proxy_headers import haproxy
-from chain.tls import own, publish, s_client, tls_r_proxy
+from chain.tls import own, publish, s_client, tls_front, tls_r_proxy
 from lib.case import chain_test
 from lib.certs import Certs
 from lib.programs import ENDS_WITH_PARENT, ENVIRONMENT, Plain, Responder, free_port, run_command
@@ -48,34 +48,32 @@ def make_staple(certs, name, signer='responder'):
 # ---- clients
 
 
-@chain_test()
+@chain_test(front=True)
 def clients_are_let_in_as_the_responder_says(t):
     """Good: in, and the answer is kept. Revoked: out, the second time with an alert. Unknown: in with soft, out with hard. All
     of it is logged and counted."""
     certs, port = make_certs(t)
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
     responder = t.add(Responder(certs, port, forget(certs, 'r-proxy')))
     for mode in ('soft', 'hard'):
-        r_proxy = tls_r_proxy(t, s_proxy, *strict_door(certs, mode))
+        front = tls_front(t, *strict_door(certs, mode))
         for _ in range(2):
-            code, said = publish(r_proxy.address, *own(certs, 'client'))
+            code, said = publish(front.address, *own(certs, 'client'))
             assert code == 0, said
         for words in (r'revoked since 20\S+ \S+ UTC \(keyCompromise\)', 'revoked, as OCSP has told'):
-            since = r_proxy.mark()
-            code, said = publish(r_proxy.address, *own(certs, 'revoked'))
+            since = front.mark()
+            code, said = publish(front.address, *own(certs, 'revoked'))
             assert code != 0, said
-            r_proxy.wait_log(f'closed: TLS: certificate CN=revoked refused: {words}', since)
-        code, said = publish(r_proxy.address, *own(certs, 'r-proxy'))
+            front.wait_log(f'closed: TLS: certificate CN=revoked refused: {words}', since)
+        code, said = publish(front.address, *own(certs, 'r-proxy'))
         if mode == 'soft':
             assert code == 0, said
-            r_proxy.wait_log(r'mqtts://\S+: certificate CN=r-proxy is accepted unchecked: its OCSP responder does not know it')
+            front.wait_log(r'mqtts://\S+: certificate CN=r-proxy is accepted unchecked: its OCSP responder does not know it')
         else:
             assert code != 0, said
-            r_proxy.wait_log('closed: TLS: certificate CN=r-proxy refused: its OCSP responder does not know it')
+            front.wait_log('closed: TLS: certificate CN=r-proxy refused: its OCSP responder does not know it')
         for name, count in (('questions', 4), ('unanswered', 0), ('revoked', 2), ('refused', int(mode == 'hard')),
                             ('unchecked', int(mode == 'soft'))):
-            assert r_proxy.metric(f'rproxy_ocsp_{name}_total') == count, name      # the fourth is about our own
+            assert front.count(f'ocsp_{name}_total') == count, name      # the fourth is about our own
     assert responder.is_running()
 
 

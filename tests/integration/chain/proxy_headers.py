@@ -1,4 +1,4 @@
-"""The PROXY protocol with a real haproxy: in front of r-proxy, and between s-proxy and the broker."""
+"""The PROXY protocol with a real haproxy: in front of r-proxy and our broker, and between s-proxy and the broker."""
 
 import os
 import re
@@ -97,81 +97,77 @@ def the_client_behind_a_proxy_is_known_by_its_address(t):
         c.disconnect()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_connection_of_a_trusted_proxy_without_header_is_refused(t):
     """Bytes that are no header, a header that is cut off, a wrong checksum: closed, counted, one line each in the log."""
-    r_proxy = t.r_proxy('127.0.0.1:1', *TRUSTING, '--connect-timeout', '60s')
+    front = t.front(*TRUSTING, '--connect-timeout', '60s', alone=True)
     signature = b'\r\n\r\n\0\r\nQUIT\n'
     bads = (wire.connect(V5, 'c'), b'GET / HTTP/1.1\r\n\r\n', b'PROXY TCP4 1.2.3.4 5.6.7.8 70000 1\r\n', b'PROXY ' + b'x' * 200,
             signature + b'\x31\x11\0\x0c' + bytes(12), signature + b'\x21\x11\xff\xff',
             signature + b'\x21\x11\0\x13' + bytes(12) + b'\x03\0\x04\0\0\0\0')
     for number, bad in enumerate(bads):
-        sock = raw(t, r_proxy.address)
+        sock = raw(t, front.address)
         sock.sendall(bad)
         try:
             assert sock.recv(1) == b''
         except ConnectionResetError:
             pass
-        assert r_proxy.metric('rproxy_proxy_headers_refused_total') == number + 1
-    assert len(re.findall('refused, no PROXY header', r_proxy.log())) == 5      # of 7: the line is rate-limited
+        assert front.count('proxy_headers_refused_total') == number + 1
+    assert len(re.findall('refused, no PROXY header', front.log())) == 5      # of 7: the line is rate-limited
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_header_must_come_within_the_connect_timeout(t):
     """A trusted proxy that sends half of it and waits is closed."""
-    r_proxy = t.r_proxy('127.0.0.1:1', *TRUSTING, '--connect-timeout', '100ms')
-    sock = raw(t, r_proxy.address)
+    front = t.front(*TRUSTING, '--connect-timeout', '100ms', alone=True)
+    sock = raw(t, front.address)
     sock.sendall(b'PROXY TCP4 192.0')
     assert sock.recv(1) == b''
-    r_proxy.wait_log('no PROXY header in time')
+    front.wait_log('no PROXY header in time')
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_header_from_anywhere_else_is_not_believed(t):
     """It is what it looks like to an MQTT server: no CONNECT. A client without header is served under its own address."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    r_proxy = t.r_proxy(s_proxy.target, '--proxy-protocol', 'on', '--trusted-proxies', '10.0.0.0/8,192.168.0.0/16')
-    c, port = client_from(t, 'c', r_proxy.address)
+    front = t.front('--proxy-protocol', 'on', '--trusted-proxies', '10.0.0.0/8,192.168.0.0/16')
+    c, port = client_from(t, 'c', front.address)
     c.connect()
-    r_proxy.wait_log(rf'peer={CLIENT_HOST}:{port} id=.*connected')
-    sock = raw(t, r_proxy.address)
+    front.wait_log(rf'peer={CLIENT_HOST}:{port} id=.*connected')
+    sock = raw(t, front.address)
     sock.sendall(b'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n' + wire.connect(V5, 'liar'))
     try:
         assert sock.recv(1) == b''
     except ConnectionResetError:
         pass
-    assert '192.0.2.1' not in r_proxy.log()
+    assert '192.0.2.1' not in front.log()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_listener_may_trust_proxies_that_another_does_not(t):
     """Two listeners of one file: the one with the option wants a header, the other does not."""
-    path = os.path.join(t.folder, 'r-proxy.yaml')
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
+    path = os.path.join(t.folder, 'front.yaml')
     with open(path, 'w', encoding='ascii') as config:
         config.write('listeners:\n'
                      '  - {url: "mqtt://127.0.0.1:0", proxy-protocol: "on", trusted-proxies: [127.0.0.0/8, "::1"]}\n'
                      '  - {url: "mqtt://127.0.0.1:0"}\n')
-    r_proxy = t.r_proxy(s_proxy.target, '-c', path, listens=())
-    t.connected('plain', address=r_proxy.listens[1]).fence()
-    c = t.client('proxied', address=r_proxy.listens[0])
+    front = t.front('-c', path, listens=())
+    t.connected('plain', address=front.listens[1]).fence()
+    c = t.client('proxied', address=front.listens[0])
     c.send(b'PROXY TCP6 2001:db8::7 2001:db8::1 4711 1883\r\n')
     c.connect()
-    r_proxy.wait_log(r'peer=\[2001:db8::7\]:4711 via=127.0.0.1:\d+')
+    front.wait_log(r'peer=\[2001:db8::7\]:4711 via=127.0.0.1:\d+')
     c.fence()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def trust_without_a_list_is_a_mistake_in_the_options(t):
     """--proxy-protocol on needs --trusted-proxies, and a list that can be read."""
     for options, word in ((('--proxy-protocol', 'on'), 'trusted-proxies'),
                           (('--proxy-protocol', 'on', '--trusted-proxies', '10.0.0.8/8'), '10.0.0.8/8'),
                           (('--proxy-protocol', 'yes'), 'none of off, on')):
-        r_proxy = t.r_proxy('127.0.0.1:1', *options, ready=False)
-        assert r_proxy.wait_exit() == 1
-        assert word in r_proxy.log(), r_proxy.log()
+        front = t.front(*options, ready=False, alone=True)
+        assert front.wait_exit() == 1
+        assert word in front.log(), front.log()
 
 
 @chain_test(V311, V5)
@@ -264,23 +260,22 @@ def a_header_stands_in_front_of_tls(t):
     broker.close()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_header_stands_in_front_of_tls_and_websocket(t):
     """mqtts://, ws:// and wss:// behind send-proxy and send-proxy-v2: the log names client and proxy, and the client is served."""
     certs = Certs(os.path.join(t.folder, 'certs'))
-    s_proxy = t.s_proxy([t.mosquitto().url])
     schemes = ('mqtts', 'ws', 'wss')
-    r_proxy = t.r_proxy(s_proxy.target, *TRUSTING, *certs.mutual_door(), listens=[f'{scheme}://127.0.0.1:0' for scheme in schemes])
-    for scheme, address in zip(schemes, r_proxy.listens):
+    front = t.front(*TRUSTING, *certs.mutual_door(), listens=[f'{scheme}://127.0.0.1:0' for scheme in schemes])
+    for scheme, address in zip(schemes, front.listens):
         for option in ('send-proxy', 'send-proxy-v2'):
-            front = haproxy(t, address, server_options=option)
-            c, port = client_from(t, f'{scheme}-{option}', front.address)
+            balancer = haproxy(t, address, server_options=option)
+            c, port = client_from(t, f'{scheme}-{option}', balancer.address)
             if scheme != 'ws':
                 c.sock = certs.context().wrap_socket(c.sock, server_hostname='localhost')
             if scheme != 'mqtts':
                 c.sock = WebSocket(c.sock)
             c.connect()
-            r_proxy.wait_log(rf'peer={CLIENT_HOST}:{port} via=127\.0\.0\.1:\d+ .*connected')
+            front.wait_log(rf'peer={CLIENT_HOST}:{port} via=127\.0\.0\.1:\d+ .*connected')
             c.fence()
 
 

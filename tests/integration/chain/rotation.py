@@ -51,82 +51,81 @@ def cut(certs, name):
     return certs.read(name).decode()[:-20]
 
 
-def expect_nobody_lost(loads, r_proxy):
+def expect_nobody_lost(loads, front):
     loads.stop()
-    r_proxy.assert_metrics(rproxy_clients_lost_total=0)
+    assert front.count('clients_lost_total') == 0
 
 
-# ---- clients before r-proxy
+# ---- clients before r-proxy and our broker
 
 
 def tls_listener(t, certs):
-    s_proxy = t.s_proxy([t.mosquitto().url])
     t.tls = certs.context()
     options = certs.mutual_door('--tls-psk-file', write_psk(certs, 'pump-1'))
-    return t.r_proxy(s_proxy.target, *options, listens=('mqtts://127.0.0.1:0',))
+    return t.front(*options, listens=('mqtts://127.0.0.1:0',))
 
 
-def may_enter(r_proxy, identity):
+def may_enter(front, identity):
     """Whether this pre-shared key opens the listener."""
-    code, _, _ = run_command(['mosquitto_pub', '-h', 'localhost', '-p', str(r_proxy.address[1]), '-t', 'x', '-m', 'y', '-q', '1',
+    code, _, _ = run_command(['mosquitto_pub', '-h', 'localhost', '-p', str(front.address[1]), '-t', 'x', '-m', 'y', '-q', '1',
                               '--psk-identity', identity, '--psk', KEYS[identity]])
     return code == 0
 
 
-@chain_test()
+@chain_test(front=True)
 def broken_files_of_a_listener_change_nothing(t):
     """Certificate, key, CA, revocation list, pre-shared keys: cut, empty, another's."""
     certs = make_certs(t)
-    r_proxy = tls_listener(t, certs)
+    front = tls_listener(t, certs)
     loads = Loads(t, CLIENTS)
 
     def check():
-        with t.tls.wrap_socket(connect_to(r_proxy.address), server_hostname='localhost') as sock:
+        with t.tls.wrap_socket(connect_to(front.address), server_hostname='localhost') as sock:
             assert sock.getpeercert()
 
-    check_broken(r_proxy, certs, (
+    check_broken(front, certs, (
         ('server.pem', cut(certs, 'server.pem'), 'bad end line'), ('server.pem', '', 'no start line'),
         ('server-key.pem', cut(certs, 'server-key.pem'), ''),
         ('server-key.pem', certs.read('client-key.pem').decode(), 'key values mismatch'),
         ('ca.pem', cut(certs, 'ca.pem'), 'bad end line'), ('ca.pem', '', 'no certificate or crl found'),
         ('crl.pem', cut(certs, 'crl.pem'), 'bad end line'), ('crl.pem', certs.read('ca.pem').decode(), ''),
         ('psk', f'pump-1:{KEYS["pump-1"]}\npump-2\n', 'line 2'), ('psk', '', '')), 'those of before stay in use', check)
-    reload(r_proxy, 'TLS files read again, certificate CN=server')
+    reload(front, 'TLS files read again, certificate CN=server')
     t.served('late').fence()
-    expect_nobody_lost(loads, r_proxy)
+    expect_nobody_lost(loads, front)
 
 
-@chain_test()
+@chain_test(front=True)
 def new_files_of_a_listener_are_for_whoever_comes(t):
     """All of them become those of another authority: old certificates and keys open it no more, new ones do."""
     certs, other = make_certs(t), make_certs(t, 'other')
     before = twin(t, certs)
-    r_proxy = tls_listener(t, certs)
+    front = tls_listener(t, certs)
     loads = Loads(t, CLIENTS)
-    assert may_enter(r_proxy, 'pump-1') and not may_enter(r_proxy, 'pump-2')
+    assert may_enter(front, 'pump-1') and not may_enter(front, 'pump-2')
     for name in ('server', 'server-key', 'ca', 'crl'):
         certs.replace(f'{name}.pem', other[f'{name}.pem'])
     write_psk(certs, 'pump-2')
-    reload(r_proxy, 'TLS files read again')
-    assert may_enter(r_proxy, 'pump-2') and not may_enter(r_proxy, 'pump-1')
+    reload(front, 'TLS files read again')
+    assert may_enter(front, 'pump-2') and not may_enter(front, 'pump-1')
     t.tls = other.context()
     t.served('new').fence()
     for folder, name, alert in ((before, 'client', 'TLSV1_ALERT_UNKNOWN_CA'), (other, 'revoked', 'SSLV3_ALERT_CERTIFICATE_REVOKED')):
         made = context(False, cert=folder[f'{name}.pem'], key=folder[f'{name}-key.pem'])
-        assert TlsPeer(connect_to(r_proxy.address), made).verdict() == alert
-    expect_nobody_lost(loads, r_proxy)
+        assert TlsPeer(connect_to(front.address), made).verdict() == alert
+    expect_nobody_lost(loads, front)
 
 
-@chain_test()
+@chain_test(front=True)
 def a_listener_sees_new_files_by_itself(t):
     """A new certificate with its key, without a signal."""
     certs = make_certs(t)
-    r_proxy = tls_listener(t, certs)
+    front = tls_listener(t, certs)
     loads = Loads(t, CLIENTS)
-    since = r_proxy.mark()
+    since = front.mark()
     certs.renew('server')
-    r_proxy.wait_log('TLS files read again, certificate CN=server', since)
-    expect_nobody_lost(loads, r_proxy)
+    front.wait_log('TLS files read again, certificate CN=server', since)
+    expect_nobody_lost(loads, front)
 
 
 # ---- s-proxy before brokers

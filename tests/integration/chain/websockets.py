@@ -1,4 +1,5 @@
-"""MQTT over WebSocket: clients at r-proxy, brokers behind s-proxy, and what hostile clients send (HOSTILE W01..W12)."""
+"""MQTT over WebSocket: clients at r-proxy and our broker, brokers behind s-proxy, and what hostile clients send (HOSTILE W01..
+W12)."""
 
 import base64
 import os
@@ -21,13 +22,11 @@ KEY = base64.b64encode(b'0123456789abcdef').decode()
 LISTENS = ('ws://127.0.0.1:0', 'mqtt://127.0.0.1:0')
 
 
-def ws_chain(t, *options, listens=LISTENS, upstream=None):
-    """A chain whose r-proxy listens for WebSocket, and in the clear for bystanders (t.plain)."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([upstream or broker.url])
-    proxy = t.r_proxy(s_proxy.target, *options, listens=listens)
-    t.plain = proxy.listens[-1]
-    return broker, proxy
+def ws_front(t, *options, listens=LISTENS):
+    """What clients connect to listens for WebSocket, and in the clear for bystanders (t.plain)."""
+    front = t.front(*options, listens=listens)
+    t.plain = front.listens[-1]
+    return front
 
 
 def over_ws(t, name, path='/mqtt', extra=(), protocol='mqtt', **options):
@@ -71,11 +70,11 @@ class PahoClient:
         self.client.loop_stop()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def paho_over_websocket_is_served(t):
     """Every QoS, and 300 kB, from one Paho client to another."""
-    _, proxy = ws_chain(t)
-    sub, pub = PahoClient(t, 'sub', proxy.address), PahoClient(t, 'pub', proxy.address)
+    front = ws_front(t)
+    sub, pub = PahoClient(t, 'sub', front.address), PahoClient(t, 'pub', front.address)
     sub.client.subscribe(t.topic('#'), 2)
     sub.wait('subscribe')
     for qos in (0, 1, 2):
@@ -87,11 +86,11 @@ def paho_over_websocket_is_served(t):
     pub.close()
 
 
-@chain_test(V31, V311, V5)
+@chain_test(V31, V311, V5, front=True)
 def packets_and_frames_need_not_agree(t):
     """W02, W03: a packet over several frames, several packets in one, a packet as fragments with a ping between, bytes one by
     one."""
-    ws_chain(t)
+    ws_front(t)
     c = connected(t, 'c')
     c.subscribe((t.topic('a'), 0))
     packets = [wire.publish(t.version, t.topic('a'), b'%d' % i + b'x' * i) for i in range(300)]
@@ -109,10 +108,10 @@ def packets_and_frames_need_not_agree(t):
     assert c.ws.pongs and set(c.ws.pongs) == {b'between'}, c.ws.pongs
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def a_large_packet_passes_both_ways(t):
     """2 MB in one frame, and in frames of 1,000 bytes."""
-    ws_chain(t)
+    ws_front(t)
     c = connected(t, 'c')
     c.subscribe((t.topic('a'), 1))
     payload = bytes(range(256)) * 8000
@@ -127,20 +126,20 @@ def a_large_packet_passes_both_ways(t):
     assert [one.payload for one in got if one.kind == 'PUBLISH'] == [payload]
 
 
-@chain_test(V311)
+@chain_test(V311, front=True)
 def the_path_and_the_subprotocols_are_those_of_the_listener(t):
     """A path of one's own, with a query behind it; mqttv3.1 where a client wants only that."""
-    ws_chain(t, listens=('ws://127.0.0.1:0/my/path', 'mqtt://127.0.0.1:0'))
+    ws_front(t, listens=('ws://127.0.0.1:0/my/path', 'mqtt://127.0.0.1:0'))
     over_ws(t, 'a', path='/my/path?token=1').connect()
     c = over_ws(t, 'b', path='/my/path', protocol='chat, mqttv3.1')
     assert c.ws.protocol == 'mqttv3.1'
     c.connect()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def both_sides_close_with_a_handshake(t):
     """DISCONNECT is followed by close frame 1000; a client's close frame is answered with its own code."""
-    ws_chain(t)
+    ws_front(t)
     c = connected(t, 'c')
     c.send(wire.disconnect(t.version))
     assert c.ws.wait_close() == 1000
@@ -149,16 +148,16 @@ def both_sides_close_with_a_handshake(t):
     assert c.ws.wait_close() == 1001
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def a_server_that_goes_away_says_so(t):
-    """r-proxy is told to end: DISCONNECT 0x8B and close frame 1001."""
-    _, proxy = ws_chain(t)
+    """It is told to end: DISCONNECT 0x8B and close frame 1001."""
+    front = ws_front(t)
     c = connected(t, 'c')
-    proxy.signal(signal.SIGTERM)
+    front.signal(signal.SIGTERM)
     c.expect('DISCONNECT', code=0x8B)
     assert c.ws.wait_close() == 1001
     c.close()
-    assert proxy.wait_exit() == 0
+    assert front.wait_exit() == 0
 
 
 # ---- the upgrade
@@ -166,24 +165,24 @@ def a_server_that_goes_away_says_so(t):
 def upgrade_refused(name, status, build, *options, text=''):
     """BUILD() are bytes instead of a good request: they are answered with STATUS, logged and counted."""
     def attack(t):
-        _, proxy = ws_chain(t, '--log', 'debug', *options)
+        front = ws_front(t, '--log', 'debug', *options)
         bystander = t.connected('bystander', address=t.plain)
         sock = connect_to(t.address)
-        since = proxy.mark()
+        since = front.mark()
         sock.sendall(build())
         got, fields, _ = websocket.read_head(sock)
         assert got == status, got
         assert status != 426 or fields['sec-websocket-version'] == '13', fields
         while sock.recv(4096):
             pass
-        proxy.wait_log(f'WebSocket refused with {status}.*{text}', since)
-        proxy.wait_metric('rproxy_websockets_refused_total', 1)
+        front.wait_log(f'WebSocket refused with {status}.*{text}', since)
+        front.wait_count('websockets_refused_total', 1)
         bystander.fence()
         sock.close()
 
     attack.__name__ = name
     attack.__doc__ = f'{status}, a line in the log and a counter.'
-    chain_test()(attack)
+    chain_test(front=True)(attack)
 
 
 upgrade_refused('a_request_that_is_no_http_is_refused', 400, lambda: wire.connect(V311, 'c'))
@@ -200,19 +199,19 @@ upgrade_refused('another_version_is_refused', 426,
 upgrade_refused('a_giant_header_is_refused', 431, lambda: websocket.request(KEY, extra=[('Cookie', 'x' * 9000)]), text='too long')
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def an_allowed_origin_is_served(t):
     """--websocket-origins: those of the list, and clients that are no browsers."""
-    ws_chain(t, '--websocket-origins', 'https://one.example,https://two.example')
+    ws_front(t, '--websocket-origins', 'https://one.example,https://two.example')
     over_ws(t, 'a', extra=[('Origin', 'https://two.example')]).connect()
     over_ws(t, 'b').connect()
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def half_a_handshake_is_closed_in_time(t):
     """W11: a request that never ends, one that never begins, and an upgrade without CONNECT are closed after --connect-timeout,
     and counted; so is a header that never ends, at its limit."""
-    _, proxy = ws_chain(t, '--connect-timeout', '500ms')
+    front = ws_front(t, '--connect-timeout', '500ms')
     bystander = t.connected('bystander', address=t.plain)
     silent, slow = connect_to(t.address), connect_to(t.address)
     slow.sendall(websocket.request(KEY)[:60])
@@ -221,7 +220,7 @@ def half_a_handshake_is_closed_in_time(t):
         while sock.recv(4096):
             pass
         sock.close()
-    proxy.wait_metric('rproxy_connect_timeouts_total', 3)
+    front.wait_count('connect_timeouts_total', 3)
     bystander.fence()
 
 
@@ -230,8 +229,8 @@ def half_a_handshake_is_closed_in_time(t):
 def bad_frame(name, code, *frames):
     """FRAMES, sent within a session: the connection ends with CODE, the Will fires, others are served."""
     def attack(t):
-        broker, proxy = ws_chain(t)
-        watcher = t.connected('watcher', address=broker.address)
+        front = ws_front(t)
+        watcher = t.connected('watcher', address=t.plain)
         watcher.subscribe((t.topic('will'), 1))
         bystander = t.connected('bystander', address=t.plain)
         c = connected(t, 'c', will=Will(t.topic('will'), b'hostile', 1))
@@ -242,13 +241,13 @@ def bad_frame(name, code, *frames):
         except (BrokenPipeError, ConnectionResetError):
             pass                        # it was closed while we went on sending
         watcher.receive(t.topic('will'), 'hostile')
-        proxy.wait_log(f'WebSocket closed with {code}')
-        proxy.wait_metric('rproxy_websockets_broken_total', 1)
+        front.wait_log(f'WebSocket closed with {code}')
+        front.wait_count('websockets_broken_total', 1)
         bystander.fence()
 
     attack.__name__ = name
     attack.__doc__ = f'Close frame {code}, the Will, a line in the log and a counter.'
-    chain_test(V5)(attack)
+    chain_test(V5, front=True)(attack)
 
 
 PINGREQ = wire.pingreq()
@@ -263,24 +262,24 @@ bad_frame('w08_a_frame_of_a_gigabyte', 1009, frame(b'', length=1 << 30))
 bad_frame('w10_a_message_of_empty_fragments', 1009, frame(b'\xc0', first=BINARY), frame(b'', first=CONTINUATION) * 200_000)
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def w08_claims_cost_no_memory(t):
-    """50 clients that claim 200 MB each and send the beginning: r-proxy does not grow by it."""
-    _, proxy = ws_chain(t, '--max-packet-size', '1M')
+    """50 clients that claim 200 MB each and send the beginning: the server does not grow by it."""
+    front = ws_front(t, '--max-packet-size', '1M')
     clients = [connected(t, f'c{i}') for i in range(50)]
-    before = proxy.resident_bytes()
+    before = front.resident_bytes()
     for c in clients:
         c.ws.sock.sendall(frame(b'', length=200 << 20))
     for c in clients:
         c.ws.sock.sendall(b'\x30\xff\xff')
     t.connected('bystander', address=t.plain).fence()
-    assert proxy.resident_bytes() - before < 20 << 20, proxy.resident_bytes() - before
+    assert front.resident_bytes() - before < 20 << 20, front.resident_bytes() - before
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def w09_a_packet_longer_than_its_frame_waits(t):
     """CVE-2026-25627: nothing is read past a frame, the rest of the packet comes in another."""
-    ws_chain(t)
+    ws_front(t)
     c = connected(t, 'c')
     c.subscribe((t.topic('a'), 0))
     packet = wire.publish(t.version, t.topic('a'), b'x' * 1000)
@@ -290,17 +289,17 @@ def w09_a_packet_longer_than_its_frame_waits(t):
     c.receive(t.topic('a'), b'x' * 1000)
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def w12_pings_without_reading_the_pongs(t):
-    """200,000 pings: r-proxy keeps at most the last, and goes on serving."""
-    _, proxy = ws_chain(t)
+    """200,000 pings: the server keeps at most the last, and goes on serving."""
+    front = ws_front(t)
     c = connected(t, 'c')
-    before = proxy.resident_bytes()
+    before = front.resident_bytes()
     ping = frame(b'p' * 100, PING, mask=b'\0\0\0\0')
     for _ in range(200):
         c.ws.sock.sendall(ping * 1000)
     t.connected('bystander', address=t.plain).fence()
-    assert proxy.resident_bytes() - before < 20 << 20, proxy.resident_bytes() - before
+    assert front.resident_bytes() - before < 20 << 20, front.resident_bytes() - before
     c.ws.sock.sendall(frame(b'last', PING))
     while c.ws.wait_pong() != b'last':
         pass
@@ -309,13 +308,13 @@ def w12_pings_without_reading_the_pongs(t):
 
 # ---- proxies in front
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def only_a_trusted_proxy_says_who_its_client_is(t):
     """X-Forwarded-For in the log, from --trusted-proxies only."""
     for trusted, expected in (('127.0.0.0/8', '203.0.113.7'), ('10.0.0.0/8', '127.0.0.1')):
-        _, proxy = ws_chain(t, '--log', 'debug', '--trusted-proxies', trusted)
+        front = ws_front(t, '--log', 'debug', '--trusted-proxies', trusted)
         over_ws(t, 'c', extra=[('X-Forwarded-For', '198.51.100.1, 203.0.113.7, 127.0.0.9')]).connect()
-        proxy.wait_log(rf'peer={expected}\b.*-> live')
+        front.wait_log(rf'peer={expected}\b.*connected')
 
 
 # ---- brokers over WebSocket

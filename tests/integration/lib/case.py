@@ -72,11 +72,12 @@ def scenario(*versions, broker='plain', **options):
 
 
 def chain_test(*versions, **options):
-    """Declare a chain test, once per version. With relay=True it runs over the relay service as well. With release=True it
+    """Declare a chain test, once per version. With relay=True it runs over the relay service as well. With front=True it is about
+    what stands before clients, which our broker has too (ChainCase.front()): it runs at that as well. With release=True it
     runs the release build: it measures memory or moves hundreds of megabytes, both of which a sanitizer distorts. With
     only_all=True it runs in `tests/run --all`."""
     def declare(function):
-        for way in (CHAIN, RELAY) if options.get('relay') else (CHAIN,):
+        for way in (CHAIN, *((RELAY,) if options.get('relay') else ()), *((BROKER,) if options.get('front') else ())):
             for version in versions or (None,):
                 DECLARED.append(Declared(function, way, version, options))
         return function
@@ -373,6 +374,15 @@ class ChainCase(Case):
         """Ours, for anybody."""
         broker = self.add(Broker(self.tools.proxy('broker/mqtt-broker', self.release), '--allow-anonymous', *options, **program))
         return broker.wait_ready() if ready else broker
+
+    def front(self, *options, alone=False, **program):
+        """What clients of a test with front=True connect to: r-proxy, with mosquitto behind it unless it stands ALONE, or our
+        broker."""
+        if self.way == BROKER:
+            broker = self.broker(*options, **program)
+            self.address = broker.address
+            return broker
+        return self.r_proxy('127.0.0.1:1' if alone else self.s_proxy([self.mosquitto().url]).target, *options, **program)
 
     def relay(self, target, **options):
         return self.add(Relay(target, **options))

@@ -59,6 +59,8 @@ def raise_descriptor_limit():
 class Program:
     """A child process and the lines it has logged on stderr so far. Its stdout goes the same way."""
 
+    prefix = None       # of its metrics
+
     def __init__(self, name, argv, env=None, limits=None, wrapper=(), cwd=None):
         """LIMITS: {RLIMIT_x: (soft, hard)}; WRAPPER: a command that runs ARGV, such as valgrind; CWD: where it runs."""
         self.name, self.argv = name, argv
@@ -119,6 +121,13 @@ class Program:
         self.signal(signal.SIGUSR1)
         return int(self.wait_log(rf'metric {name} (\d+)\b', since).group(1))
 
+    def count(self, name):
+        """The metric of this name with the program's own prefix."""
+        return self.metric(f'{self.prefix}_{name}')
+
+    def wait_count(self, name, value):
+        self.wait_metric(f'{self.prefix}_{name}', value)
+
     def wait_metric(self, name, value):
         """Ask again until it says VALUE."""
         deadline = time.monotonic() + PATIENCE
@@ -136,6 +145,12 @@ class Program:
     def tail(self, count=40):
         with self.changed:
             return self.tail_locked(count)
+
+    def wait_listens(self):
+        """Until it serves: .listens are its listeners' addresses, .address the first."""
+        self.wait_log(READY)
+        self.listens = [parse_url(url) for url in re.findall(r'listening on ([^\s",]+)', self.log())]
+        self.address = self.listens[0]
 
     def wait_listening(self, address):
         """Without a word in its log."""
@@ -245,13 +260,17 @@ class WsFront(Program):
 class Broker(Program):
     """Ours. Its first listener is what address and port are about."""
 
-    def __init__(self, binary, *options, listen='mqtt://127.0.0.1:0', **program):
-        super().__init__('mqtt-broker', [binary, '--listen', listen, '--log', 'debug', *options], **program)
+    prefix = 'broker'
+
+    def __init__(self, binary, *options, listens=('mqtt://127.0.0.1:0',), **program):
+        argv = [binary]
+        for url in listens:
+            argv += ['--listen', url]
+        super().__init__('mqtt-broker', [*argv, '--log', 'debug', *options], **program)
         self.address = self.port = None
 
     def wait_ready(self):
-        self.wait_log(READY)
-        self.address = parse_url(re.search(r'listening on ([^\s",]+)', self.log()).group(1))
+        self.wait_listens()
         self.port = self.address[1] if isinstance(self.address, tuple) else None
         return self
 
@@ -352,6 +371,8 @@ class SProxy(Program):
 
 
 class RProxy(Program):
+    prefix = 'rproxy'
+
     def __init__(self, binary, s_proxies, *options, listens=('mqtt://127.0.0.1:0',), **program):
         argv = [binary]
         for target in s_proxies:
@@ -361,9 +382,7 @@ class RProxy(Program):
         super().__init__('r-proxy', argv + list(options), **program)
 
     def wait_ready(self):
-        self.wait_log(READY)
-        self.listens = [parse_url(url) for url in re.findall(r'listening on ([^\s",]+)', self.log())]
-        self.address = self.listens[0]
+        self.wait_listens()
         return self
 
 

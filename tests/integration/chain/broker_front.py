@@ -1,0 +1,96 @@
+"""Who clients are to our broker, by what stands before it: TLS, the proxies in front, the workers between which they are moved."""
+
+import os
+
+from lib import wire
+from lib.case import chain_test
+from lib.certs import Certs
+from lib.programs import run_command
+from lib.wire import V311, V5
+
+from chain.tls import KEY, own, publish
+
+LISTENS = ('mqtts://127.0.0.1:0', 'mqtt://127.0.0.1:0')
+
+
+def write(t, name, text):
+    path = os.path.join(t.folder, name)
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+    os.chmod(path, 0o600)
+    return path
+
+
+def identified(t, *options):
+    """Our broker takes the names of users from certificates and keys; each may use topics below its own name alone. With two workers:
+    half of the clients are moved. (There is no password that would do.)"""
+    certs = Certs(os.path.join(t.folder, 'certs'))
+    acl = write(t, 'acl', 'pattern readwrite %u/#\n')
+    psk = write(t, 'psk', f'pump-1:{KEY}\n')
+    broker = t.broker('--no-allow-anonymous', '--acl-file', acl, '--workers', '2',
+                      *certs.mutual_door('--tls-client-auth', 'optional', '--tls-psk-file', psk, *options), listens=LISTENS)
+    t.address, t.tls = broker.address, certs.context()
+    return broker, certs
+
+
+@chain_test(V311, V5)
+def the_certificate_is_the_user_of_the_acl(t):
+    """--tls-identity cn and san: what CONNECT says is not looked at, at whichever worker; the line about the connection has address,
+    user and certificate."""
+    for kind, name in (('cn', 'client'), ('san', 'r-proxy')):
+        broker, certs = identified(t, '--tls-identity', kind)
+        t.tls = certs.context(name)
+        for number in range(8):
+            c = t.connected(f'{kind}{number}', username='admin', password=b'secret')
+            c.subscribe((f'{name}/x', 1))
+            c.subscribe(('admin/x', 0), codes=[0x87 if t.version == V5 else 0x80])
+            c.send(wire.publish(t.version, f'{name}/x', b'own'))
+            c.receive(f'{name}/x', 'own')
+            c.disconnect()
+        broker.wait_log(rf"peer=127\.0\.0\.1:\d+ .*connected, MQTT \S+, user '{name}', TLSv1.3, certificate 'CN={name}")
+
+
+@chain_test(V311, V5)
+def who_shows_no_certificate_is_refused(t):
+    """--tls-identity with an optional certificate: 0x87 (3.x: 5), though its password may be right; without TLS users say who they
+    are as ever."""
+    broker, certs = identified(t, '--tls-identity', 'cn', '--password-file', passwords(t))
+    t.tls = certs.context(None)
+    c = t.client('c')
+    c.connect(code=0x87 if t.version == V5 else 5, username='alice', password=b'secret')
+    c.expect_closed()
+    broker.wait_log('closed: its certificate has no name for a user')
+    t.tls = None
+    c = t.connected('plain', address=broker.listens[1], username='alice', password=b'secret')
+    c.publish('alice/x', b'own', 1)
+    c = t.client('wrong', address=broker.listens[1])
+    c.connect(code=0x86 if t.version == V5 else 4, username='alice', password=b'other')
+
+
+def passwords(t):
+    path = os.path.join(t.folder, 'passwords')
+    code, _, error = run_command([t.binary('broker/passwd/mqtt-passwd'), '-b', path, 'alice', 'secret'])
+    assert code == 0, error
+    return path
+
+
+@chain_test()
+def the_key_shared_before_is_the_user(t):
+    """--tls-psk-file and --tls-identity: mosquitto_pub with a key is its identity."""
+    broker, certs = identified(t, '--tls-identity', 'cn')
+    code, said = publish(broker.address, '--psk-identity', 'pump-1', '--psk', KEY)
+    assert code == 0 and 'Not authorized' in said, said         # to x; the connection is good
+    broker.wait_log("connected, MQTT 5.0, user 'pump-1', TLSv1.., pre-shared key 'pump-1'")
+    code, out, error = run_command(['mosquitto_pub', '-h', 'localhost', '-p', str(broker.address[1]), '-V', '5', '-q', '1',
+                                    '-t', 'client/x', '-m', 'y', *own(certs, 'client')])
+    assert code == 0 and not error, out.decode() + error
+
+
+@chain_test(V5)
+def a_certificate_and_an_authentication_method_exclude_each_other(t):
+    """0x8C: who one is would be said twice."""
+    identified(t, '--tls-identity', 'cn')
+    c = t.client('c')
+    c.send(wire.connect(V5, c.client_id, properties=[('auth_method', 'SCRAM-SHA-256')]))
+    c.expect('CONNACK', code=0x8C)
+    c.expect_closed()
