@@ -31,6 +31,7 @@
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
 #include "str.h"
+#include "tenant.h"
 
 enum {
     BK_INPUT_LIMIT = 64 * 1024, /* unread bytes behind a packet that waits */
@@ -165,6 +166,7 @@ static void bk_client_free(struct bk_client *c)
     bk_client_stay(c);
     front_ticket_return(&c->ticket);
     c->pace = front_pace_free(c->pace);
+    c->tenant = tenant_close(c->tenant);
     c->login = bk_login_free(c->login);
     bk_account_charge(c->account, BK_QUOTA_CONNECTIONS, -1);
     bk_account_unref(c->account);
@@ -329,6 +331,23 @@ static enum gate_answer bk_client_pass(struct bk_client *c, const struct mqtt_pa
     }
 }
 
+/* A packet of a tenant, as the rest of the broker has it. */
+static enum gate_answer bk_client_mount(struct bk_client *c, const struct mqtt_packet *packet)
+{
+    struct mqtt_packet mounted = *packet;
+    struct tenant_scratch scratch;
+    struct mqtt_fault fault;
+    tenant_scratch_init(&scratch);
+    enum gate_answer answer = GATE_CLOSED;
+    const int r = tenant_mount(c->tenant, &mounted, &scratch, &fault);
+    if (r == 0)
+        answer = bk_client_pass(c, &mounted);
+    else
+        bk_client_close(c, r < 0 ? MQTT_REASON_UNSPECIFIED : fault.reason, r < 0 ? err_text() : fault.text);
+    tenant_scratch_deinit(&scratch);
+    return answer;
+}
+
 static enum gate_answer bk_client_on_packet(struct mqtt_io *io, const struct mqtt_packet *packet, void *arg)
 {
     struct bk_client *c = arg;
@@ -342,7 +361,7 @@ static enum gate_answer bk_client_on_packet(struct mqtt_io *io, const struct mqt
     }
     if (c->pace && packet->type != MQTT_CONNECT)
         front_pace_count(c->pace, packet);
-    return bk_client_pass(c, packet);
+    return c->tenant ? bk_client_mount(c, packet) : bk_client_pass(c, packet);
 }
 
 static void bk_client_on_bad_packet(struct mqtt_io *io, uint8_t reason, const char *text, void *arg)
@@ -433,6 +452,8 @@ static void bk_client_on_move(struct loop_task *task)
     c->io = mqtt_io_detach(c->io, &arrival->parcel);
     arrival->ticket = c->ticket;
     c->ticket = (struct front_ticket){.refusal = NULL};
+    arrival->tenant = c->tenant;
+    c->tenant = NULL;
     bk_worker_move(w, move->to, arrival);
     free(move);
     bk_client_free(c);
@@ -478,6 +499,7 @@ void bk_arrival_drop(struct bk_arrival *arrival)
 {
     conn_parcel_close(&arrival->parcel);
     front_ticket_return(&arrival->ticket);
+    arrival->tenant = tenant_close(arrival->tenant);
 }
 
 static int bk_client_pace(struct bk_client *c)
@@ -506,6 +528,8 @@ void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival)
     c->worker = w;
     c->listener = arrival->listener;
     c->ticket = arrival->ticket;
+    c->tenant = arrival->tenant;
+    tenant_move(c->tenant, &w->tenant_metrics, &c->log);
     c->number = arrival->connect ? arrival->number : bk_worker_next_number(w);
     c->log.describe = bk_client_describe;
     mqtt_server_rules_init(&c->rules);

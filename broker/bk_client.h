@@ -36,6 +36,7 @@ struct bk_suback;
 struct bk_worker;
 struct front_listener_options;
 struct front_pace;
+struct tenant;
 
 enum bk_client_state {
     BK_CLIENT_WAIT_CONNECT = 0,
@@ -59,6 +60,7 @@ struct bk_client {
     struct conn *conn;                             /* of io */
     const struct front_listener_options *listener; /* where it has come */
     struct front_ticket ticket;
+    struct tenant *tenant;      /* NULL: none; it sees topics and its client id without what it lives below */
     struct front_pace *pace;    /* NULL: as fast as it can */
     struct bk_session *session; /* NULL until CONNECT has been accepted */
     struct loop_timer timer;    /* until CONNECT, until CONNACK, then keep-alive */
@@ -104,6 +106,7 @@ struct bk_arrival {
     struct front_ticket ticket;
     const struct front_listener_options *listener; /* they live as long as the program's */
     struct mqtt_packet *connect;    /* a copy, owned, where another worker has read it; NULL: the client is new */
+    struct tenant *tenant;          /* of CONNECT, owned; NULL: none */
     struct mqtt_server_rules rules; /* and the rest is as CONNECT has left it there */
     uint64_t number;
     uint32_t send_limit;

@@ -21,10 +21,12 @@
 #include "bk_will.h"
 #include "bk_worker.h"
 #include "broker.h"
+#include "err.h"
 #include "front_client.h"
 #include "front_identity.h"
 #include "mqtt_property.h"
 #include "random.h"
+#include "tenant.h"
 
 enum {
     BK_ASSIGNED_ID_BYTES = 23,    /* "auto-" and 18 hex digits: what every client must be able to take */
@@ -185,11 +187,23 @@ enum gate_answer bk_connect_refuse(struct bk_client *c, const struct mqtt_packet
 
 /* --- CONNACK leaves */
 
+/* As a tenant sees it. CONNACK stays as it is, for the rules; it also does where memory is short. */
+static void bk_connack_send(struct bk_client *c, const struct mqtt_packet *connack)
+{
+    struct mqtt_packet said = *connack;
+    struct tenant_scratch scratch;
+    tenant_scratch_init(&scratch);
+    if (c->tenant && tenant_unmount(c->tenant, &said, &scratch, NULL, NULL) < 0)
+        log_error(&c->log, "CONNACK: %s", err_text());
+    bk_client_send(c, &said);
+    tenant_scratch_deinit(&scratch);
+}
+
 static void bk_connect_finish(struct bk_client *c, struct bk_connack *connack)
 {
     struct gate_wait *wait = c->connect_wait;
     c->connect_wait = NULL;
-    bk_client_send(c, &connack->packet);
+    bk_connack_send(c, &connack->packet);
     bk_client_go_live(c, connack->keep_alive_s);
     mqtt_server_rules_sent(&c->rules, &connack->packet);
     bk_login_settle(c);
@@ -329,31 +343,63 @@ enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet 
     return GATE_PASS;
 }
 
+/* What stands before the broker has its say about CONNECT, which gets the user that TLS has proved. 0, or 1 with
+ * *RET_FAULT. */
+static int bk_connect_check(struct bk_client *c, struct mqtt_packet *connect, struct mqtt_fault *ret_fault)
+{
+    const struct front_refusal *refusal = c->ticket.refusal;
+    struct bk_worker *w = c->worker;
+    if (refusal)
+        return mqtt_fault_set(ret_fault, refusal->reason, refusal->text);
+    if (front_keep_alive_is_too_long(&w->options->front, connect)) {
+        metric_add(&w->front_metrics.keep_alives_over_limit, 1);
+        return mqtt_fault_set(ret_fault, MQTT_REASON_NOT_AUTHORIZED, FRONT_KEEP_ALIVE_TEXT);
+    }
+    if (connect->connect.has_will && bk_publish_has_too_many_levels(c, connect->connect.will.topic)) {
+        metric_add(&w->front_metrics.topics_over_limit, 1);
+        return mqtt_fault_set(ret_fault, MQTT_REASON_TOPIC_NAME_INVALID,
+                              "its will topic has more levels than max-topic-levels");
+    }
+    const enum front_identity identity = front_identity_apply(c->conn, c->listener, &connect->connect);
+    c->is_proved = identity == FRONT_IDENTITY_PROVED;
+    return identity == FRONT_IDENTITY_MISSING
+               ? mqtt_fault_set(ret_fault, MQTT_REASON_NOT_AUTHORIZED, FRONT_IDENTITY_MISSING_TEXT)
+               : 0;
+}
+
+/* CONNECT of a client whose listener has a mount point or a prefix becomes what the rest of the broker sees. As
+ * tenant_open(). */
+static int bk_connect_mount(struct bk_client *c, struct mqtt_packet *connect, struct tenant_scratch *scratch,
+                            struct mqtt_fault *ret_fault)
+{
+    const struct front_listener_options *o = c->listener;
+    const char *name = front_identity_certificate_name(c->conn, o);
+    const struct tenant_params params = {
+        .rules = {.mount_point = o->mount_point, .client_id_prefix = o->client_id_prefix},
+        .certificate = {(const uint8_t *)name, name ? (uint32_t)strlen(name) : 0},
+        .metrics = &c->worker->tenant_metrics,
+        .log = &c->log,
+    };
+    return tenant_open(&params, connect, scratch, &c->tenant, ret_fault);
+}
+
 enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet *said)
 {
     struct mqtt_packet connect = *said;
-    const struct front_refusal *refusal = c->ticket.refusal;
+    struct tenant_scratch scratch;
+    struct mqtt_fault fault;
+    enum gate_answer answer;
     c->send_limit = mqtt_property_number(&said->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0);
     mqtt_io_set_send_limit(c->io, c->send_limit);
-    if (refusal)
-        return bk_connect_refuse(c, said, refusal->reason, refusal->text);
-    if (front_keep_alive_is_too_long(&c->worker->options->front, said)) {
-        metric_add(&c->worker->front_metrics.keep_alives_over_limit, 1);
-        return bk_connect_refuse(c, said, MQTT_REASON_NOT_AUTHORIZED, FRONT_KEEP_ALIVE_TEXT);
-    }
-    if (said->connect.has_will && bk_publish_has_too_many_levels(c->worker, said->connect.will.topic)) {
-        metric_add(&c->worker->front_metrics.topics_over_limit, 1);
-        return bk_connect_refuse(c, said, MQTT_REASON_TOPIC_NAME_INVALID,
-                                 "its will topic has more levels than max-topic-levels");
-    }
-    switch (front_identity_apply(c->conn, c->listener, &connect.connect)) {
-    case FRONT_IDENTITY_MISSING:
-        return bk_connect_refuse(c, said, MQTT_REASON_NOT_AUTHORIZED, FRONT_IDENTITY_MISSING_TEXT);
-    case FRONT_IDENTITY_PROVED:
-        c->is_proved = true;
-        break;
-    case FRONT_IDENTITY_OWN:
-        break;
-    }
-    return bk_connect_go_on(c, &connect);
+    tenant_scratch_init(&scratch);
+    int r = bk_connect_check(c, &connect, &fault);
+    if (r == 0)
+        r = bk_connect_mount(c, &connect, &scratch, &fault);
+    if (r == 0)
+        answer = bk_connect_go_on(c, &connect);
+    else
+        answer = bk_connect_refuse(c, said, r < 0 ? MQTT_REASON_SERVER_UNAVAILABLE : fault.reason,
+                                   r < 0 ? err_text() : fault.text);
+    tenant_scratch_deinit(&scratch);
+    return answer;
 }

@@ -21,6 +21,7 @@
 #include "bk_worker.h"
 #include "buf.h"
 #include "mqtt_property.h"
+#include "tenant.h"
 
 enum {
     BK_OUTPUT_BYTES = 1024 * 1024, /* output beyond which nothing of QoS 1 and 2 is begun; it goes on at the low mark */
@@ -77,39 +78,32 @@ static bool bk_write_form(struct bk_client *c, const struct bk_delivery *d)
     return true;
 }
 
-/* With what only this client gets: identifiers of its subscriptions, an alias. */
-static bool bk_write_own(struct bk_client *c, const struct bk_delivery *d)
+/* With what only this client gets: identifiers of its subscriptions, an alias. MESSAGE is P as it sees it. */
+static bool bk_write_own(struct bk_client *c, const struct bk_delivery *d, const struct mqtt_packet *message)
 {
-    const struct bk_publication *p = d->p;
+    const struct mqtt_bytes topic = message->publish.topic, properties = message->properties.wire;
     const uint32_t n_ids = d->tag ? d->tag->n_ids : 0;
     uint8_t small[256];
-    const size_t room = 3 + n_ids * 5u + p->properties.wire.len;
+    const size_t room = 3 + n_ids * 5u + properties.len;
     uint8_t *bytes = room <= sizeof small ? small : malloc(room);
     if (!bytes) {
         metric_add(&c->worker->metrics.dropped_no_memory, 1);
         return false;
     }
     bool is_known = false;
-    const uint16_t alias = c->aliases_out ? bk_aliases_out_use(c->aliases_out, p->topic, &is_known) : 0;
+    const uint16_t alias = c->aliases_out ? bk_aliases_out_use(c->aliases_out, topic, &is_known) : 0;
     uint8_t *end = bytes;
     if (alias != 0)
         end = mqtt_property_put_u16(end, MQTT_PROPERTY_TOPIC_ALIAS, alias);
     for (uint32_t i = 0; i < n_ids; i++)
         end = mqtt_property_put_varint(end, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER, d->tag->ids[i]);
-    if (p->properties.wire.len > 0)
-        memcpy(end, p->properties.wire.ptr, p->properties.wire.len);
-    end += p->properties.wire.len;
-    const struct mqtt_packet packet = {
-        .type = MQTT_PUBLISH,
-        .version = MQTT_V5,
-        .dup = d->dup,
-        .packet_id = d->id,
-        .properties = {{bytes, (uint32_t)(end - bytes)}},
-        .publish = {.topic = is_known ? (struct mqtt_bytes){NULL, 0} : p->topic,
-                    .payload = p->payload,
-                    .qos = d->qos,
-                    .retain = d->retain},
-    };
+    if (properties.len > 0)
+        memcpy(end, properties.ptr, properties.len);
+    end += properties.len;
+    struct mqtt_packet packet = *message;
+    packet.properties.wire = (struct mqtt_bytes){bytes, (uint32_t)(end - bytes)};
+    if (is_known)
+        packet.publish.topic = (struct mqtt_bytes){NULL, 0};
     const int r = mqtt_io_send(c->io, &packet, NULL);
     if (bytes != small)
         free(bytes);
@@ -118,10 +112,33 @@ static bool bk_write_own(struct bk_client *c, const struct bk_delivery *d)
     return r == 0;
 }
 
+static bool bk_write_packet(struct bk_client *c, const struct bk_delivery *d)
+{
+    const struct bk_publication *p = d->p;
+    struct mqtt_packet message = {
+        .type = MQTT_PUBLISH,
+        .version = c->version,
+        .dup = d->dup,
+        .packet_id = d->id,
+        .properties = c->version == MQTT_V5 ? p->properties : (struct mqtt_properties){{NULL, 0}},
+        .publish = {.topic = p->topic, .payload = p->payload, .qos = d->qos, .retain = d->retain},
+    };
+    struct tenant_scratch scratch;
+    if (!c->tenant)
+        return bk_write_own(c, d, &message);
+    tenant_scratch_init(&scratch);
+    const int r = tenant_unmount_publish(c->tenant, &message, &scratch);
+    if (r < 0)
+        metric_add(&c->worker->metrics.dropped_no_memory, 1);
+    const bool is_written = r == 0 && bk_write_own(c, d, &message);
+    tenant_scratch_deinit(&scratch);
+    return is_written;
+}
+
 static bool bk_write(struct bk_client *c, const struct bk_delivery *d)
 {
     const bool is_own = c->version == MQTT_V5 && (c->aliases_out || (d->tag && d->tag->n_ids > 0));
-    const bool is_written = is_own ? bk_write_own(c, d) : bk_write_form(c, d);
+    const bool is_written = is_own || c->tenant ? bk_write_packet(c, d) : bk_write_form(c, d);
     if (is_written) {
         metric_add(&c->worker->metrics.publishes_sent, 1);
         metric_add(&c->worker->metrics.payload_bytes_sent, d->p->payload.len);

@@ -254,15 +254,8 @@ static const struct config_table bk_tables[] = {
     PROGRAM_OPTION_TABLE,
 };
 
-static const struct config_listeners bk_listeners = {
-    .offset = offsetof(struct bk_options, front) + offsetof(struct front_options, listeners),
-    .item_size = sizeof(struct front_listener_options),
-    .url_offset = offsetof(struct front_listener_options, url),
-    .default_url = "mqtt://0.0.0.0:1884",
-    .check_url = front_options_check_url,
-    .tables = front_listener_tables,
-    .n_tables = FRONT_LISTENER_TABLES - 1,
-};
+static const struct config_listeners bk_listeners =
+    FRONT_LISTENERS(offsetof(struct bk_options, front), "mqtt://0.0.0.0:1884");
 
 static int bk_check(const struct config_loader *l, const void *target)
 {

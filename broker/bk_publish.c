@@ -153,10 +153,10 @@ static bool bk_publish_from(struct bk_client *c, const struct mqtt_packet *packe
     return is_taken;
 }
 
-bool bk_publish_has_too_many_levels(const struct bk_worker *w, struct mqtt_bytes topic)
+bool bk_publish_has_too_many_levels(const struct bk_client *c, struct mqtt_bytes topic)
 {
-    const int64_t max = w->options->max_topic_levels;
-    return max > 0 && mqtt_topic_is_deeper(topic, (uint32_t)max);
+    const int64_t max = c->worker->options->max_topic_levels;
+    return max > 0 && mqtt_topic_is_deeper(topic, (uint32_t)max + tenant_levels(c->tenant));
 }
 
 bool bk_publish_is_ours(struct mqtt_bytes topic)
@@ -167,7 +167,7 @@ bool bk_publish_is_ours(struct mqtt_bytes topic)
 /* Why nobody gets this PUBLISH; MQTT_REASON_SUCCESS: everybody may. */
 static uint8_t bk_publish_fault(const struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
 {
-    if (bk_publish_has_too_many_levels(c->worker, topic))
+    if (bk_publish_has_too_many_levels(c, topic))
         return MQTT_REASON_TOPIC_NAME_INVALID;
     if (bk_publish_is_ours(topic))
         return MQTT_REASON_NOT_AUTHORIZED;

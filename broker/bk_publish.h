@@ -22,7 +22,7 @@ void bk_publish_release(struct bk_client *c, const struct mqtt_packet *packet);
 bool bk_publish_uses_id(const struct bk_client *c, uint16_t id);
 
 /* --max-topic-levels: of a topic or a filter. */
-bool bk_publish_has_too_many_levels(const struct bk_worker *w, struct mqtt_bytes topic);
+bool bk_publish_has_too_many_levels(const struct bk_client *c, struct mqtt_bytes topic);
 
 /* Below $SYS: the broker alone publishes there. */
 bool bk_publish_is_ours(struct mqtt_bytes topic);

@@ -125,7 +125,7 @@ enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_pack
         return GATE_CLOSED;
     }
     while (mqtt_subscription_next(&iter, &sub)) {
-        const bool is_deep = bk_publish_has_too_many_levels(c->worker, sub.filter);
+        const bool is_deep = bk_publish_has_too_many_levels(c, sub.filter);
         const uint8_t code = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE
                              : is_deep    ? MQTT_REASON_TOPIC_FILTER_INVALID
                                           : bk_subscribe_one(c, &sub, identifier);

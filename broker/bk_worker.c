@@ -73,6 +73,7 @@ static void bk_worker_free(struct bk_worker *w)
         bk_retain_clear(w);
     metrics_remove(broker_metrics(w->broker), &w->metrics);
     metrics_remove(broker_metrics(w->broker), &w->front_metrics);
+    metrics_remove(broker_metrics(w->broker), &w->tenant_metrics);
     w->journal = bk_journal_free(w->journal);
     w->peers = bk_peers_free(w->peers);
     bk_routes_deinit(&w->routes);
@@ -166,6 +167,8 @@ static int bk_worker_init(struct worker *worker, void *arg)
                         sizeof bk_metric_infos / sizeof bk_metric_infos[0], &w->metrics);
     if (r >= 0)
         r = front_metrics_add(&w->front_metrics, broker_metrics(w->broker), "broker");
+    if (r >= 0)
+        r = tenant_metrics_add(&w->tenant_metrics, broker_metrics(w->broker), "broker");
     if (r < 0)
         err_set(r, "worker: out of memory");
     else

@@ -17,6 +17,7 @@
 #include "loop.h"
 #include "map.h"
 #include "metrics.h"
+#include "tenant.h"
 #include "worker.h"
 
 struct bk_journal;
@@ -95,6 +96,7 @@ struct bk_worker {
     struct loop_timer tick;
     struct bk_metrics metrics;
     struct front_metrics front_metrics;
+    struct tenant_metrics tenant_metrics;
     unsigned index_of; /* which of the workers it is */
     unsigned n_workers;
     uint32_t last_question;

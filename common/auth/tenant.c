@@ -181,6 +181,22 @@ struct tenant *tenant_close(struct tenant *t)
     return NULL;
 }
 
+void tenant_move(struct tenant *t, struct tenant_metrics *metrics, const struct log_object *log)
+{
+    if (!t)
+        return;
+    t->metrics = metrics;
+    t->log = log;
+}
+
+uint32_t tenant_levels(const struct tenant *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; t && i < t->mount.len; i++)
+        n += t->mount.ptr[i] == '/';
+    return n;
+}
+
 #define METRICS_OWNER struct tenant_metrics
 static const struct metric_info tenant_metric_infos[] = {TENANT_METRICS(METRIC_INFO)};
 

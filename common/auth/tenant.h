@@ -93,6 +93,10 @@ int tenant_open(const struct tenant_params *params, struct mqtt_packet *connect,
                 struct tenant **ret_tenant, struct mqtt_fault *ret_fault);
 /* NULL is fine. Returns NULL. */
 struct tenant *tenant_close(struct tenant *t);
+/* T goes on elsewhere: on another thread, with what is there in place of the params'. NULL is fine. */
+void tenant_move(struct tenant *t, struct tenant_metrics *metrics, const struct log_object *log);
+/* Levels that the mount point puts before a topic. NULL is fine: 0. */
+uint32_t tenant_levels(const struct tenant *t);
 
 /* P, of the client, becomes what the broker shall get: it points into S then, besides where it pointed before. S is
  * initialized, and used once. 0; TENANT_REFUSED: a topic (0x90), filter (0x8F) or client id (0x85) is too long with
@@ -108,5 +112,10 @@ int tenant_mount(struct tenant *t, struct mqtt_packet *p, struct tenant_scratch 
  * not below the mount point is taken away: an answer would go elsewhere. */
 int tenant_unmount(struct tenant *t, struct mqtt_packet *p, struct tenant_scratch *s, struct mqtt_dropped *dropped,
                    struct mqtt_reply *ret_answer);
+
+/* The same of a PUBLISH alone, for a broker of our own, which needs no answer. 0; TENANT_DROPPED: nothing, P is as it
+ * was; negative errno with err_text(). */
+enum { TENANT_DROPPED = 1 };
+int tenant_unmount_publish(const struct tenant *t, struct mqtt_packet *p, struct tenant_scratch *s);
 
 #endif

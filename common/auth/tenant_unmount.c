@@ -169,17 +169,23 @@ static void count_dropped(const struct tenant *t, const struct mqtt_packet *publ
               str_quote(topic, sizeof(topic), publish->publish.topic.ptr, publish->publish.topic.len));
 }
 
-static int unmount_publish(const struct tenant *t, struct mqtt_packet *p, struct tenant_scratch *s,
-                           struct mqtt_dropped *dropped, struct mqtt_reply *answer)
+int tenant_unmount_publish(const struct tenant *t, struct mqtt_packet *p, struct tenant_scratch *s)
 {
-    mqtt_dropped_check(dropped, p, answer);
     const struct mqtt_bytes topic = p->publish.topic;
     int r = judge_publish(t, p, s);
     if (r <= 0)
         return r;
     p->publish.topic = topic;
     count_dropped(t, p, (enum verdict)r);
-    return mqtt_dropped_publish(dropped, p, answer);
+    return TENANT_DROPPED;
+}
+
+static int unmount_publish(const struct tenant *t, struct mqtt_packet *p, struct tenant_scratch *s,
+                           struct mqtt_dropped *dropped, struct mqtt_reply *answer)
+{
+    mqtt_dropped_check(dropped, p, answer);
+    int r = tenant_unmount_publish(t, p, s);
+    return r == TENANT_DROPPED ? mqtt_dropped_publish(dropped, p, answer) : r;
 }
 
 /* --- Any packet */

@@ -8,7 +8,7 @@ from lib.certs import Certs
 from lib.programs import run_command
 from lib.wire import V311, V5
 
-from chain.tls import KEY, own, publish
+from .tls import KEY, own, publish
 
 LISTENS = ('mqtts://127.0.0.1:0', 'mqtt://127.0.0.1:0')
 
@@ -94,3 +94,18 @@ def a_certificate_and_an_authentication_method_exclude_each_other(t):
     c.send(wire.connect(V5, c.client_id, properties=[('auth_method', 'SCRAM-SHA-256')]))
     c.expect('CONNACK', code=0x8C)
     c.expect_closed()
+
+
+@chain_test(V311, V5)
+def the_rules_see_tenants_as_the_broker_does(t):
+    """--mount-point with an ACL: its topics have the mount point before them, %c has the prefix. With two workers."""
+    acl = write(t, 'acl', 'topic read acme/news/#\npattern readwrite acme/own/%c\n')
+    broker = t.broker('--acl-file', acl, '--workers', '2', '--mount-point', 'acme', '--client-id-prefix', 'acme-')
+    t.address = broker.address
+    refused = 0x87 if t.version == V5 else 0x80
+    for number in range(6):
+        c = t.client(f'c{number}', client_id=f'c{number}')
+        c.connect()
+        c.subscribe((f'own/acme-c{number}', 1), (f'own/c{number}', 1), ('news/#', 0), ('acme/news/#', 0), codes=[1, refused, 0, refused])
+        c.send(wire.publish(t.version, f'own/acme-c{number}', b'x', 1, 7))
+        assert {c.next().kind, c.next().kind} == {'PUBACK', 'PUBLISH'}

@@ -14,6 +14,8 @@ from lib.certs import Certs
 from lib.peer import PATIENCE, connect_to
 from lib.wire import V31, V311, V5, Will
 
+from .tenants import tenants_front
+
 
 def refused(t, name, code):
     """A client that hears CONNACK with CODE (3.x: 3, server unavailable) and nothing else."""
@@ -313,12 +315,11 @@ def topics_with_too_many_levels_are_refused(t):
     front.wait_log('client=.* PUBLISH of QoS 0 refused: .*max-topic-levels')
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def a_mount_point_takes_no_levels_and_no_subscriptions(t):
     """Limits are about what the client says: with --mount-point a/b/c/ two levels are two, and codes come back in their places."""
-    broker = t.mosquitto()
-    t.r_proxy(t.s_proxy([broker.url]).target, '--mount-point', 'a/b/c/', '--max-topic-levels', '2', '--max-subscriptions', '2')
-    watcher = t.connected('watcher', address=broker.address)
+    tenants_front(t, 'mount-point: a/b/c/', options=('--max-topic-levels', '2', '--max-subscriptions', '2'))
+    watcher = t.connected('watcher', address=t.watch)
     watcher.subscribe(('#', 0))
     c = t.connected('c')
     deep, full = (0x8F, 0x97) if t.version == V5 else (0x80, 0x80)

@@ -1,22 +1,19 @@
-"""Tenants: clients below a mount point, with client ids of a prefix, by listener, user, certificate, and r-proxy."""
+"""Tenants: clients below a mount point, with client ids of a prefix, by listener (of r-proxy or our broker), user, certificate, and
+r-proxy."""
 
 import os
 import signal
 import struct
 
 from lib import wire
-from lib.case import RELAY, chain_test
+from lib.case import BROKER, RELAY, chain_test
 from lib.certs import Certs
 from lib.programs import run_command
 from lib.wire import V31, V311, V5, Will
 
 from .proxy_headers import CLIENT_HOST, TRUSTING, HeaderServer, client_from
 
-TWO_LISTENERS = """
-listeners:
-  - {url: "mqtt://127.0.0.1:0", mount-point: acme, client-id-prefix: "acme:"}
-  - {url: "mqtt://127.0.0.1:0", mount-point: beta/eu/, client-id-prefix: "beta:"}
-"""
+TWO_LISTENERS = ('mount-point: acme, client-id-prefix: "acme:"', 'mount-point: beta/eu/, client-id-prefix: "beta:"')
 
 
 def write(t, name, text):
@@ -26,6 +23,27 @@ def write(t, name, text):
     os.chmod(path + '.new', 0o600)
     os.rename(path + '.new', path)
     return path
+
+
+def tenants_front(t, *listeners, options=(), scheme='mqtt'):
+    """LISTENERS, each with such options, and a broker of which t.watch sees everything: behind r-proxy, or our own itself."""
+    rows = [f'  - {{url: "{scheme}://127.0.0.1:0", {row}}}\n' for row in listeners]
+    if t.way == BROKER:
+        rows.append('  - {url: "mqtt://127.0.0.1:0"}\n')
+    more = ('-c', write(t, 'listeners.yaml', 'listeners:\n' + ''.join(rows)), *options)
+    if t.way == BROKER:
+        front = t.front(*more, listens=())
+        t.watch = front.listens[-1]
+    else:
+        broker = t.mosquitto()
+        t.watch = broker.address
+        front = t.r_proxy(t.s_proxy([broker.url]).target, *more, listens=())
+    return front
+
+
+def broker_of(t):
+    """The program of tenants_front() that is the broker: it logs who has come."""
+    return t.programs[0]
 
 
 def refusal(t, v5, v3):
@@ -48,9 +66,9 @@ class Tenant:
         return self.t.connected(f'{self.name} {name}', client_id=name, address=self.address, **options)
 
 
-def never_meet(t, broker, one, other, mount):
-    """Two tenants do the same with the same names. ONE's topics are the broker's below MOUNT."""
-    watch = t.connected('watch', address=broker.address)
+def never_meet(t, watched, one, other, mount):
+    """Two tenants do the same with the same names. ONE's topics are below MOUNT to the broker, which is WATCHED."""
+    watch = t.connected('watch', address=watched)
     watch.subscribe(('#', 2))
     all_of = {tenant: tenant.connected('all') for tenant in (one, other)}
     for client in all_of.values():
@@ -98,24 +116,20 @@ def never_meet(t, broker, one, other, mount):
         client.fence()
 
 
-@chain_test(V31, V311, V5, relay=True)
+@chain_test(V31, V311, V5, relay=True, front=True)
 def tenants_of_two_listeners_never_meet(t):
     """The same client ids, filters, shared groups, retained messages and wills on two listeners: each hears its own only."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    r_proxy = t.r_proxy(s_proxy.target, '-c', write(t, 'r-proxy.yaml', TWO_LISTENERS), listens=())
-    one, other = (Tenant(t, name, address) for name, address in zip(('acme', 'beta'), r_proxy.listens))
-    never_meet(t, broker, one, other, 'acme')
-    assert r_proxy.metric('rproxy_publishes_outside_mount_total') == 0
+    front = tenants_front(t, *TWO_LISTENERS)
+    one, other = (Tenant(t, name, address) for name, address in zip(('acme', 'beta'), front.listens))
+    never_meet(t, t.watch, one, other, 'acme')
+    assert front.count('publishes_outside_mount_total') == 0
 
 
-@chain_test(V5)
+@chain_test(V5, front=True)
 def an_answer_finds_its_way(t):
     """Request and response inside a tenant: both sides see the response topic as they would without."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    t.r_proxy(s_proxy.target, '--mount-point', 'acme')
-    watch = t.connected('watch', address=broker.address)
+    tenants_front(t, 'mount-point: acme')
+    watch = t.connected('watch', address=t.watch)
     watch.subscribe(('acme/ask', 0))
     asks, answers = t.connected('asks'), t.connected('answers')
     answers.subscribe(('ask', 1))
@@ -189,20 +203,18 @@ def the_mount_point_does_not_count_for_the_clients_packet_size(t):
     assert r_proxy.metric('rproxy_publishes_over_client_limit_total') == 1
 
 
-@chain_test(V31, V311, V5, relay=True)
+@chain_test(V31, V311, V5, relay=True, front=True)
 def who_has_no_place_is_refused(t):
     """No user name, one that leads elsewhere, a client id that does: CONNACK 0x87, 0x85 (3.x: 5, 2), a line and a count."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    r_proxy = t.r_proxy(s_proxy.target, '--mount-point', '%u/%c', '--client-id-prefix', '%u:')
+    front = t.front('--mount-point', '%u/%c', '--client-id-prefix', '%u:')
     for number, (client_id, options) in enumerate((('c', {}), ('c', {'username': ''}), ('c', {'username': 'a/b'}),
                                                    ('c', {'username': '#'}), ('c', {'username': '+'}), ('c', {'username': 'a:b'}),
                                                    ('c', {'username': '$share'})), 1):
         c = t.client(f'user {number}', client_id=client_id)
         c.connect(code=refusal(t, 0x87, 5), **options)
         c.expect_closed()
-        assert r_proxy.metric('rproxy_tenants_refused_total') == number
-    r_proxy.wait_log("id='c'.*closed: no mount point or client id prefix can be made of its user name")
+        assert front.count('tenants_refused_total') == number
+    front.wait_log("client=.*closed: no mount point or client id prefix can be made of its user name")
     for client_id in ('', 'x/y', '#', '+'):
         c = t.client(f'id {client_id}', client_id=client_id)
         c.connect(code=refusal(t, 0x85, 2), username='u')
@@ -210,12 +222,10 @@ def who_has_no_place_is_refused(t):
     t.connected('good', client_id='good', username='u').fence()
 
 
-@chain_test(V31, V311, V5)
+@chain_test(V31, V311, V5, front=True)
 def what_is_too_long_below_the_mount_point_ends_with_its_reason(t):
     """Topic 0x90, filter 0x8F, will topic: in CONNACK; 3.x: closed. Without the mount point all of them would do."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    t.r_proxy(s_proxy.target, '--mount-point', 'acme')
+    t.front('--mount-point', 'acme')
     long = 'x' * 65531
     for name, raw, code in (('topic', wire.publish(t.version, long, 'x'), 0x90),
                             ('filter', wire.subscribe(t.version, 1, [('a', 0), (long, 0)]), 0x8F),
@@ -232,22 +242,20 @@ def what_is_too_long_below_the_mount_point_ends_with_its_reason(t):
     c.publish(long[1:], 'x', 1)
 
 
-@chain_test(V311, V5, relay=True)
+@chain_test(V311, V5, relay=True, front=True)
 def a_client_without_id_gets_one_below_its_prefix(t):
-    """It is r-proxy's: 5.0 learns it, and comes back to its session with it; 3.1.1 needs Clean Session."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    t.r_proxy(s_proxy.target, '--client-id-prefix', 'acme-')
+    """It is not the broker's: 5.0 learns it, and comes back to its session with it; 3.1.1 needs Clean Session."""
+    tenants_front(t, 'client-id-prefix: acme-')
     c = t.client('c', client_id='')
     if t.version == V311:
         c.connect()
-        broker.wait_log(r'as acme-[0-9a-f]{32} ')
+        broker_of(t).wait_log(r"(as |id=')acme-[0-9a-f]{32}\b")
         c = t.client('lasting', client_id='')
         c.connect(clean=False, code=2)
         c.expect_closed()
         return
     own = c.connect(properties=[('session_expiry', 300)]).prop('assigned_client_id')
-    broker.wait_log(f'as acme-{own} ')
+    broker_of(t).wait_log(rf"(as |id=')acme-{own}\b")
     c.subscribe((t.topic('a'), 1))
     c.disconnect()
     again = t.client('again', client_id=own)
@@ -256,18 +264,16 @@ def a_client_without_id_gets_one_below_its_prefix(t):
     again.receive(t.topic('a'), 'x')
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def the_certificate_says_where_a_client_lives(t):
     """%n: the certificate's name, and with --tls-identity %u is the same; who shows no certificate is refused."""
     certs = Certs(os.path.join(t.folder, 'certs'))
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    watch = t.connected('watch', address=broker.address)
-    watch.subscribe(('#', 0))
     for number, (identity, mount) in enumerate((('cn', 'site/%u'), ('none', 'site/%n'))):
         t.tls = None
-        t.r_proxy(s_proxy.target, *certs.mutual_door('--tls-client-auth', 'optional', '--tls-identity', identity),
-                  '--mount-point', mount, listens=('mqtts://127.0.0.1:0',))
+        tenants_front(t, f'tls-identity: {identity}, mount-point: "{mount}"', scheme='mqtts',
+                      options=certs.mutual_door('--tls-client-auth', 'optional'))
+        watch = t.connected(f'watch{number}', address=t.watch)
+        watch.subscribe(('#', 0))
         t.tls = certs.context('client')
         t.connected(f'c{number}', username='other').publish('x', identity, 1)
         watch.receive('site/client/x', identity)
@@ -285,13 +291,11 @@ def proxy_header(common_name):
     return b'\r\n\r\n\0\r\nQUIT\n\x21\x11' + struct.pack('>H', len(addresses + tls)) + addresses + tls
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def a_balancer_may_say_the_name(t):
     """%n is the name that a trusted proxy has read from the client's certificate."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    t.r_proxy(s_proxy.target, *TRUSTING, '--mount-point', 'site/%n')
-    watch = t.connected('watch', address=broker.address)
+    tenants_front(t, 'proxy-protocol: "on", trusted-proxies: [127.0.0.1], mount-point: "site/%n"')
+    watch = t.connected('watch', address=t.watch)
     watch.subscribe(('#', 0))
     c = t.client('c')
     c.send(proxy_header('pump-3'))
@@ -304,12 +308,10 @@ def a_balancer_may_say_the_name(t):
     c.expect_closed()
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def limits_count_what_the_client_says(t):
     """--max-topic-levels, --max-subscriptions: levels of the mount point are not the client's."""
-    broker = t.mosquitto()
-    s_proxy = t.s_proxy([broker.url])
-    t.r_proxy(s_proxy.target, '--mount-point', 'a/b/c', '--max-topic-levels', '2', '--max-subscriptions', '1')
+    t.front('--mount-point', 'a/b/c', '--max-topic-levels', '2', '--max-subscriptions', '1')
     c = t.connected('c')
     c.subscribe(('x/y', 1), ('z', 1), codes=[1, refusal(t, 0x97, 0x80)])
     c.subscribe(('x/y/z', 1), codes=[refusal(t, 0x8F, 0x80)])
@@ -360,7 +362,7 @@ def each_r_proxy_has_its_tenant(t):
         f'tokens-file: {east}, mount-point: sites/east, client-id-prefix: "east:"'))
     one = Tenant(t, 'west', token_r_proxy(t, s_proxy, 'west').address)
     other = Tenant(t, 'east', token_r_proxy(t, s_proxy, 'east').address)
-    never_meet(t, broker, one, other, 'sites/west')
+    never_meet(t, broker.address, one, other, 'sites/west')
     assert s_proxy.metric('sproxy_publishes_outside_mount_total') == 0
     token_r_proxy(t, s_proxy, 'north')
     expect_not_let_in(t, 'north')

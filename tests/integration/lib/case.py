@@ -20,13 +20,14 @@ from .programs import Broker, Mosquitto, Program, Relay, RProxy, SProxy, free_po
 from .wire import V31, V311, V5
 
 DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT = 'direct', 'chain', 'chain-relay', 'chain-drip', 'chain-zstd', 'chain-tenant'
-BROKER = 'broker'
-WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT, BROKER)
+BROKER, BROKER_TENANT = OURS = 'broker', 'broker-tenant'
+WAYS = (DIRECT, CHAIN, RELAY, DRIP, ZSTD, TENANT, *OURS)
 TENANT_MODULES = ('messages', 'retained', 'sessions', 'v5', 'wills')       # in which topics and client ids matter
+MOUNT = ('--mount-point', 'tenants/one', '--client-id-prefix', 'one:')
 COMPRESS = ('--trunk-compression', 'zstd:3')
 S_OPTIONS = {ZSTD: COMPRESS}
 R_OPTIONS = {ZSTD: COMPRESS, RELAY: ('--trunk-service', 'relay'),       # s-proxy offers both services
-             TENANT: ('--mount-point', 'tenants/one', '--client-id-prefix', 'one:')}
+             TENANT: MOUNT}
 VERSION_NAMES = {V31: '3.1', V311: '3.1.1', V5: '5', None: ''}
 
 
@@ -53,10 +54,10 @@ class Declared:
             return way == self.way
         if way == ZSTD:
             return self.options.get('zstd', False)
-        if way == BROKER:
-            return self.options['broker'] == 'plain' and not self.options.get('mosquitto', False)
+        if way in OURS and (self.options['broker'] != 'plain' or self.options.get('mosquitto', False)):
+            return False
         is_tenant = self.module in TENANT_MODULES and self.options['broker'] == 'plain' and self.options.get('tenant', True)
-        return way != TENANT or is_tenant
+        return way not in (TENANT, BROKER_TENANT) or is_tenant
 
 
 DECLARED = []
@@ -141,10 +142,15 @@ def start_plugin(tools):
     return broker
 
 
-def start_ours(tools, workers=2):
+def start_ours(tools, *options, workers=2):
     """Ours, with mosquitto's numbers in CONNACK."""
     return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--receive-maximum', '20',
-                  '--topic-alias-maximum', '10', '--workers', str(workers), '--sys-interval', '0').wait_ready()
+                  '--topic-alias-maximum', '10', '--workers', str(workers), '--sys-interval', '0', *options).wait_ready()
+
+
+def start_ours_for_a_tenant(tools):
+    """Every client is one."""
+    return start_ours(tools, *MOUNT)
 
 
 def start_ours_alone(tools):
@@ -170,6 +176,7 @@ def start_scripted(tools):
 BROKERS = {'plain': start_plain, 'strict': start_strict, 'password': start_password, 'plugin': start_plugin,
            'scripted': start_scripted}
 OUR_BROKERS = {'plain': start_ours, 'alone': start_ours_alone, 'limits': start_ours_with_limits}
+BROKERS_OF = {BROKER: OUR_BROKERS, BROKER_TENANT: {'plain': start_ours_for_a_tenant}}
 
 
 class World:
@@ -177,13 +184,13 @@ class World:
 
     def __init__(self, way, broker_name, tools, release=False):
         self.way, self.programs = way, []
-        self.broker = (OUR_BROKERS if way == BROKER else BROKERS)[broker_name](tools)
+        self.broker = BROKERS_OF.get(way, BROKERS)[broker_name](tools)
         try:
             port = self.broker.port
             self.address = ('127.0.0.1', port)
             if isinstance(self.broker, Program):
                 self.programs.append(self.broker)
-            if way not in (DIRECT, BROKER):
+            if way not in (DIRECT, *OURS):
                 self.s_proxy = self.add(SProxy(tools.proxy('s-proxy', release), [f'mqtt://127.0.0.1:{port}'], *S_OPTIONS.get(way, ())))
                 self.s_proxy.wait_ready()
                 self.r_proxy = self.add(RProxy(tools.proxy('r-proxy', release), [self.s_proxy.target], *R_OPTIONS.get(way, ())))
@@ -291,13 +298,13 @@ class ScenarioCase(Case):
     def __init__(self, declared, tools, world):
         super().__init__(declared, tools)
         self.world, self.way = world, world.way
-        self.is_chain = world.way not in (DIRECT, BROKER)
+        self.is_chain = world.way not in (DIRECT, *OURS)
         self.address = world.address
 
     def farewell(self, ours):
         """What a client hears where mosquitto closes without a word: from our broker OURS; from the proxies 0x8B, which the
         standard prefers and DESIGN promises."""
-        return ours if self.way == BROKER else 0x8B if self.is_chain else None
+        return ours if self.way in OURS else 0x8B if self.is_chain else None
 
     def serve(self, name='broker', **connack):
         """A scripted broker takes the next connection: CONNECT read, CONNACK sent."""

@@ -590,6 +590,40 @@ START_TEST(what_is_not_below_the_mount_point_is_dropped_and_acknowledged)
 }
 END_TEST
 
+START_TEST(a_broker_of_our_own_has_to_send_no_answer)
+{
+    open_acme(MQTT_V5);
+    struct mqtt_packet p = publish_of(strange_topics[_i], 2);
+    ck_assert_int_eq(tenant_unmount_publish(t, &p, &scratch), TENANT_DROPPED);
+    assert_text(p.publish.topic, strange_topics[_i]);
+    ck_assert_int_eq(metrics.publishes_outside_mount, 1);
+    p = publish_of("acme/plant", 2);
+    ck_assert_int_eq(tenant_unmount_publish(t, &p, &scratch), 0);
+    assert_text(p.publish.topic, "plant");
+}
+END_TEST
+
+START_TEST(who_moves_counts_elsewhere)
+{
+    struct tenant_metrics there = {.tenants_refused = 0};
+    open_acme(MQTT_V5);
+    tenant_move(t, &there, NULL);
+    struct mqtt_packet p = publish_of("other/x", 0);
+    ck_assert_int_eq(tenant_unmount_publish(t, &p, &scratch), TENANT_DROPPED);
+    ck_assert_int_eq(metrics.publishes_outside_mount, 0);
+    ck_assert_int_eq(there.publishes_outside_mount, 1);
+}
+END_TEST
+
+START_TEST(levels_are_those_before_the_topic)
+{
+    struct mqtt_packet connect = connect_of(MQTT_V5, "pump-3");
+    ck_assert_uint_eq(tenant_levels(NULL), 0);
+    ck_assert_int_eq(open_with("a/%c/b", NULL, &connect, NULL), 0);
+    ck_assert_uint_eq(tenant_levels(t), 3);
+}
+END_TEST
+
 START_TEST(an_alias_of_a_dropped_topic_leads_nowhere)
 {
     uint8_t wire[100];
@@ -746,6 +780,9 @@ static Suite *tenant_suite(void)
     tcase_add_test(tc, the_client_is_told_what_the_broker_takes_less);
     tcase_add_loop_test(tc, what_is_not_below_the_mount_point_is_dropped_and_acknowledged, 0,
                         TEST_COUNT(strange_topics));
+    tcase_add_loop_test(tc, a_broker_of_our_own_has_to_send_no_answer, 0, TEST_COUNT(strange_topics));
+    tcase_add_test(tc, who_moves_counts_elsewhere);
+    tcase_add_test(tc, levels_are_those_before_the_topic);
     tcase_add_test(tc, an_alias_of_a_dropped_topic_leads_nowhere);
     tcase_add_test(tc, an_alias_of_a_message_that_was_too_large_is_made_known);
     tcase_add_test(tc, a_prefix_alone_leaves_topics_alone);
