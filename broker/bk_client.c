@@ -12,6 +12,7 @@
 #include "bk_audit.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
+#include "bk_full.h"
 #include "bk_journal.h"
 #include "bk_login.h"
 #include "bk_options.h"
@@ -173,6 +174,7 @@ static void bk_client_free(struct bk_client *c)
     byte_budget_leave(&c->budget);
     c->io = mqtt_io_close(c->io, BK_LINGER_MS);
     gate_continue(c->connect_wait);
+    bk_full_forget(c);
     free(c->connack);
     c->aliases_in = bk_aliases_in_free(c->aliases_in);
     c->aliases_out = bk_aliases_out_free(c->aliases_out);

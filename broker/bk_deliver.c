@@ -157,7 +157,7 @@ static void bk_deliver_0(struct bk_session *s, const struct bk_delivery *d)
     const struct bk_options *o = s->worker->options;
     const size_t queued = conn_queued_bytes(c->conn);
     const bool is_waited_for = o->slow_consumer == BK_SLOW_PACE && !c->is_stalled && !c->budget.is_paused;
-    if (!is_waited_for && queued >= o->max_queued_bytes) {
+    if (!is_waited_for && o->max_queued_bytes > 0 && queued >= o->max_queued_bytes) {
         metric_add(&s->worker->metrics.dropped_slow, 1);
         return;
     }

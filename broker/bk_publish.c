@@ -6,6 +6,7 @@
 #include "bk_alias.h"
 #include "bk_audit.h"
 #include "bk_client.h"
+#include "bk_full.h"
 #include "bk_journal.h"
 #include "bk_marks.h"
 #include "bk_message.h"
@@ -273,6 +274,8 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
     metric_add(&c->worker->metrics.payload_bytes_received, packet->publish.payload.len);
     if (!bk_publish_topic(c, packet, &topic))
         return GATE_CLOSED;
+    if (packet->publish.qos > 0 && c->version != MQTT_V5 && bk_journal_is_full(c->worker))
+        return bk_full_hold(c, packet);
     const uint8_t fault = bk_publish_fault(c, packet, topic);
     if (fault != MQTT_REASON_SUCCESS)
         return bk_publish_refuse(c, packet, topic, fault);

@@ -310,6 +310,17 @@ int bk_queue_restore_message(struct bk_queue *q, uint64_t number, struct bk_mess
     return true;
 }
 
+void bk_queue_restored(struct bk_queue *q)
+{
+    struct bk_entry *e;
+    for (uint64_t pos = 0; (e = bk_queue_open_next(q, &pos));) {
+        if (e->state != BK_ENTRY_SENT || e->message)
+            continue;
+        bk_queue_done(q, e);
+        pos = 0; /* others may have moved */
+    }
+}
+
 /* --- Walking */
 
 struct bk_entry *bk_queue_open_next(struct bk_queue *q, uint64_t *pos)

@@ -91,6 +91,10 @@ int bk_queue_restore_open(struct bk_queue *q, uint64_t number, uint16_t id, enum
 int bk_queue_restore_message(struct bk_queue *q, uint64_t number, struct bk_message *message, struct bk_tag *tag,
                              uint8_t qos, bool retain);
 
+/* All has been restored: PUBLISHes that were sent and whose message is not there are done with (it had been
+ * acknowledged, or was lost with a part of the store). */
+void bk_queue_restored(struct bk_queue *q);
+
 /* Walk the open exchanges in the order of delivery: *POS starts at 0. NULL at the end. Nothing is pushed or done
  * meanwhile. */
 struct bk_entry *bk_queue_open_next(struct bk_queue *q, uint64_t *pos);

@@ -432,6 +432,7 @@ uint8_t bk_session_restore_subscription(struct bk_session *s, const struct mqtt_
 void bk_session_restored(struct bk_session *s)
 {
     const uint64_t now_ms = loop_now_ms(s->worker->loop);
+    bk_queue_restored(&s->queue);
     if (s->expires_ms == 0 && s->expiry_s != BK_EXPIRY_NEVER)
         s->expires_ms = now_ms + 1000ull * s->expiry_s;
     if (s->will && s->will->due_ms == 0)

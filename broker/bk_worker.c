@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bk_client.h"
+#include "bk_full.h"
 #include "bk_journal.h"
 #include "bk_options.h"
 #include "bk_pace.h"
@@ -58,6 +59,7 @@ static void bk_worker_on_tick(struct loop_timer *timer)
     struct bk_worker *w = container_of(timer, struct bk_worker, tick);
     byte_budget_tick(&w->budget, loop_now_ms(w->loop));
     bk_retain_tick(w);
+    bk_full_tick(w);
     if (w->options->slow_consumer == BK_SLOW_PACE)
         list_for_each (it, &w->clients)
             bk_pace_tick(list_entry(it, struct bk_client, link));
@@ -155,6 +157,7 @@ static int bk_worker_init(struct worker *worker, void *arg)
     map_init(&w->far_publishers, bk_node_is_number);
     map_init(&w->questions, bk_node_is_number);
     list_init(&w->answers);
+    list_init(&w->full_waits);
     list_init(&w->clients);
     byte_budget_loop_init(&w->budget, broker_budget(w->broker), &bk_client_budget_calls, BK_STALL_MS);
     w->index = topic_index_new();

@@ -91,6 +91,7 @@ struct bk_worker {
     struct map far_publishers;        /* whom a slow subscriber here holds back there, see bk_pace.c */
     struct map questions;             /* to peers, for retained messages, by number, see bk_retain.c */
     struct list answers;              /* and those of theirs */
+    struct list full_waits;           /* clients whose PUBLISH waits for room in the store */
     struct list clients;              /* all connections */
     struct byte_budget_loop budget;
     struct loop_timer tick;
