@@ -258,7 +258,7 @@ int bk_queue_restore_open(struct bk_queue *q, uint64_t number, uint16_t id, enum
     return 0;
 }
 
-static struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number)
+struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number)
 {
     for (uint32_t i = 0; i < q->n_stragglers; i++)
         if (q->stragglers[i].number == number)

@@ -73,6 +73,8 @@ struct bk_entry *bk_queue_waiting_first(struct bk_queue *q);
 struct bk_entry *bk_queue_begin(struct bk_queue *q);
 /* The open exchange of ID; NULL: there is none. */
 struct bk_entry *bk_queue_find(struct bk_queue *q, uint16_t id);
+/* The open exchange of NUMBER; NULL: it is done, or waits. */
+struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number);
 /* PUBREC has come: the message is needed no more, the exchange goes on. */
 void bk_queue_release(struct bk_queue *q, struct bk_entry *entry);
 /* Nobody can ask for the message again, though it is not acknowledged. */

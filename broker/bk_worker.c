@@ -8,6 +8,7 @@
 
 #include "bk_client.h"
 #include "bk_full.h"
+#include "bk_handover.h"
 #include "bk_journal.h"
 #include "bk_options.h"
 #include "bk_pace.h"
@@ -78,6 +79,7 @@ static void bk_worker_free(struct bk_worker *w)
     metrics_remove(broker_metrics(w->broker), &w->tenant_metrics);
     w->journal = bk_journal_free(w->journal);
     w->peers = bk_peers_free(w->peers);
+    bk_handover_forget_all(w);
     bk_routes_deinit(&w->routes);
     topic_index_free(w->index);
     bk_scratch_deinit(&w->scratch);
@@ -158,6 +160,7 @@ static int bk_worker_init(struct worker *worker, void *arg)
     map_init(&w->questions, bk_node_is_number);
     list_init(&w->answers);
     list_init(&w->full_waits);
+    list_init(&w->handovers);
     list_init(&w->clients);
     byte_budget_loop_init(&w->budget, broker_budget(w->broker), &bk_client_budget_calls, BK_STALL_MS);
     w->index = topic_index_new();
