@@ -1,6 +1,7 @@
 /* Shared subscriptions (bk_share.h). */
 #include "bk_share.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,9 +347,10 @@ static bool bk_share_place(struct bk_share *s, struct bk_publication *p, const s
         bk_workers_set_add(tried, here);
     /* Whoever was chosen by somebody else takes it if it can: otherwise it might go to and fro. */
     const unsigned at = is_open && is_from_far ? here : bk_share_choose_worker(s, &q);
-    if (at == BK_SHARE_NOWHERE && !p->far)
+    if (at == BK_SHARE_NOWHERE)
         return false;
     if (at == here) {
+        assert(q.self);
         const bool is_taken = bk_share_deliver(s, q.self, p);
         bk_share_delivered(s);
         return is_taken;
@@ -375,7 +377,11 @@ void bk_share_publish_far(struct bk_worker *w, struct mqtt_bytes text, struct bk
 {
     struct bk_share *s = bk_share_find(w, text);
     bk_workers_set_add(tried, w->index_of); /* SLOT is one of this worker's */
-    if (!s || !bk_share_place(s, p, NULL, tried, slot))
+    if (s && bk_share_place(s, p, NULL, tried, slot))
+        return;
+    if (p->far)
+        bk_peer_publish_shared(p->far, p, text, tried, 0); /* the last members here have just gone */
+    else
         metric_add(&w->metrics.publishes_unmatched, 1);
 }
 
