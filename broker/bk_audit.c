@@ -10,12 +10,12 @@
 
 #include "bk_access.h"
 #include "bk_audit_file.h"
+#include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_login.h"
 #include "bk_options.h"
 #include "bk_session.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include "clock.h"
 #include "err.h"
 #include "mqtt_reason.h"

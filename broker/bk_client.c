@@ -12,7 +12,7 @@
 #include "bk_audit.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
-#include "bk_full.h"
+#include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_login.h"
 #include "bk_options.h"
@@ -164,6 +164,7 @@ static void bk_client_free(struct bk_client *c)
     list_del(&c->peer_link);
     bk_journal_forget(c);
     bk_subscribe_forget(c);
+    bk_hooks_forget(c);
     bk_client_stay(c);
     front_ticket_return(&c->ticket);
     c->pace = front_pace_free(c->pace);
@@ -174,7 +175,6 @@ static void bk_client_free(struct bk_client *c)
     byte_budget_leave(&c->budget);
     c->io = mqtt_io_close(c->io, BK_LINGER_MS);
     gate_continue(c->connect_wait);
-    bk_full_forget(c);
     free(c->connack);
     c->aliases_in = bk_aliases_in_free(c->aliases_in);
     c->aliases_out = bk_aliases_out_free(c->aliases_out);
@@ -201,6 +201,8 @@ static void bk_client_end(struct bk_client *c, const struct mqtt_packet *connect
 {
     bk_client_log_close(c, text);
     bk_audit_ended(c, connect, reason, text);
+    if (bk_client_is_live(c) && c->worker->hook_kinds & BK_HOOK_DISCONNECT)
+        bk_hooks_disconnected(c, reason, text);
     bk_client_send_farewell(c, reason, text);
     if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)
         conn_ws_set_going_away(c->conn);
@@ -316,8 +318,7 @@ static enum gate_answer bk_client_pass(struct bk_client *c, const struct mqtt_pa
     case MQTT_SUBSCRIBE:
         return bk_subscribe_packet(c, packet);
     case MQTT_UNSUBSCRIBE:
-        bk_unsubscribe_packet(c, packet);
-        return GATE_PASS;
+        return bk_unsubscribe_packet(c, packet);
     case MQTT_PINGREQ: {
         struct mqtt_packet answer = {.type = MQTT_PINGRESP, .version = c->version};
         bk_client_send(c, &answer);

@@ -29,7 +29,6 @@ struct bk_account;
 struct bk_aliases_in;
 struct bk_aliases_out;
 struct bk_connack;
-struct bk_full_wait;
 struct bk_login;
 struct bk_move;
 struct bk_session;
@@ -37,6 +36,7 @@ struct bk_suback;
 struct bk_worker;
 struct front_listener_options;
 struct front_pace;
+struct mqtt_broker_question;
 struct tenant;
 
 enum bk_client_state {
@@ -68,38 +68,38 @@ struct bk_client {
     struct mqtt_server_rules rules;
     struct byte_budget_holder budget;
     struct log_object log;
-    struct bk_aliases_in *aliases_in;   /* NULL until the client has set one */
-    struct bk_aliases_out *aliases_out; /* NULL: none may be used */
-    struct list paced;                  /* publishers that wait for this slow one */
-    struct list paced_link;             /* in the list of the one that this one waits for */
-    struct list peer_link;              /* in the list of the peer that it waits for */
-    struct map_node by_number;          /* in worker->paced, once a peer knows its number; hash = number */
-    uint64_t paced_bytes;               /* conn_written_bytes() when paced_ms was */
-    uint64_t paced_ms;                  /* when its output moved last while others waited */
-    struct bk_login *login;             /* NULL: nothing is under way, nor is there a token that expires */
-    struct bk_connack *connack;         /* while it waits for the journal; owned */
-    struct gate_wait *connect_wait;     /* likewise */
-    struct bk_account *account;         /* that it counts for as a connection; one reference; NULL: none */
-    struct bk_move *move;               /* it is about to go to another worker; NULL: it is not */
-    struct bk_full_wait *full_wait;     /* its PUBLISH that waits for room in the store; NULL: none does */
-    struct bk_suback *suback;           /* waits for other workers; NULL: none does */
-    uint64_t journal_mark;              /* bk_journal_changes() when the present packet came */
-    uint32_t n_waiting;                 /* answers that wait for the journal */
-    uint64_t number;                    /* for people: counts up in the process */
-    uint32_t keep_alive_ms;             /* 1.5 times what was agreed; 0 = none */
-    uint32_t n_far_holds;               /* subscribers' workers that hold it back */
-    uint32_t send_limit;                /* its Maximum Packet Size; 0 = none */
-    uint16_t receive_max;               /* its Receive Maximum */
-    uint8_t state;                      /* enum bk_client_state: changed by bk_client_enter() alone */
-    uint8_t version;                    /* enum mqtt_version, once CONNECT has come */
-    bool has_reasons;                   /* it wants Reason Strings (Request Problem Information) */
-    bool has_method;                    /* CONNECT has an Authentication Method */
-    bool is_bridge;                     /* mosquitto's bridge bit */
-    bool is_proved;                     /* TLS says who it is: --tls-identity */
-    bool is_far_slow;                   /* publishers of other workers wait for it, see bk_pace.c */
-    bool is_far_known;                  /* in worker->paced */
-    bool is_will_kept;                  /* DISCONNECT has not dropped the Will */
-    bool is_stalled;                    /* it stood still while others waited for it: not waited for any more */
+    struct bk_aliases_in *aliases_in;      /* NULL until the client has set one */
+    struct bk_aliases_out *aliases_out;    /* NULL: none may be used */
+    struct list paced;                     /* publishers that wait for this slow one */
+    struct list paced_link;                /* in the list of the one that this one waits for */
+    struct list peer_link;                 /* in the list of the peer that it waits for */
+    struct map_node by_number;             /* in worker->paced, once a peer knows its number; hash = number */
+    uint64_t paced_bytes;                  /* conn_written_bytes() when paced_ms was */
+    uint64_t paced_ms;                     /* when its output moved last while others waited */
+    struct bk_login *login;                /* NULL: nothing is under way, nor is there a token that expires */
+    struct bk_connack *connack;            /* while it waits for the journal; owned */
+    struct gate_wait *connect_wait;        /* likewise */
+    struct bk_account *account;            /* that it counts for as a connection; one reference; NULL: none */
+    struct mqtt_broker_question *question; /* to hooks; NULL: none */
+    struct bk_move *move;                  /* it is about to go to another worker; NULL: it is not */
+    struct bk_suback *suback;              /* waits for other workers; NULL: none does */
+    uint64_t journal_mark;                 /* bk_journal_changes() when the present packet came */
+    uint32_t n_waiting;                    /* answers that wait for the journal */
+    uint64_t number;                       /* for people: counts up in the process */
+    uint32_t keep_alive_ms;                /* 1.5 times what was agreed; 0 = none */
+    uint32_t n_far_holds;                  /* subscribers' workers that hold it back */
+    uint32_t send_limit;                   /* its Maximum Packet Size; 0 = none */
+    uint16_t receive_max;                  /* its Receive Maximum */
+    uint8_t state;                         /* enum bk_client_state: changed by bk_client_enter() alone */
+    uint8_t version;                       /* enum mqtt_version, once CONNECT has come */
+    bool has_reasons;                      /* it wants Reason Strings (Request Problem Information) */
+    bool has_method;                       /* CONNECT has an Authentication Method */
+    bool is_bridge;                        /* mosquitto's bridge bit */
+    bool is_proved;                        /* TLS says who it is: --tls-identity */
+    bool is_far_slow;                      /* publishers of other workers wait for it, see bk_pace.c */
+    bool is_far_known;                     /* in worker->paced */
+    bool is_will_kept;                     /* DISCONNECT has not dropped the Will */
+    bool is_stalled;                       /* it stood still while others waited for it: not waited for any more */
 };
 
 /* A connection on its way to a worker. */

@@ -10,8 +10,10 @@
 #include "bk_access.h"
 #include "bk_alias.h"
 #include "bk_audit.h"
+#include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_deliver.h"
+#include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_login.h"
 #include "bk_options.h"
@@ -20,7 +22,6 @@
 #include "bk_session.h"
 #include "bk_will.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include "err.h"
 #include "front_client.h"
 #include "front_identity.h"
@@ -216,7 +217,7 @@ static void bk_connect_finish(struct bk_client *c, struct bk_connack *connack)
 static enum gate_answer bk_connect_hold(struct bk_client *c, const struct mqtt_packet *connect)
 {
     if (!c->connect_wait)
-        c->connect_wait = mqtt_io_hold(c->io);
+        c->connect_wait = bk_hooks_hold(c);
     return c->connect_wait ? GATE_HOLD : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
 }
 
@@ -320,7 +321,6 @@ enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet 
 {
     const struct mqtt_bytes id = connect->connect.client_id;
     const unsigned owner = id.len > 0 ? bk_worker_of(c->worker, id) : c->worker->index_of;
-    struct bk_login_fault fault;
     c->version = connect->version;
     if (c->worker->is_draining)
         return bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "the broker is shutting down");
@@ -330,6 +330,23 @@ enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet 
                    : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_client_enter(c, BK_CLIENT_CONNECTING);
     bk_learn_from_connect(c, connect);
+    if (c->worker->hook_kinds & BK_HOOK_CONNECT)
+        return bk_hooks_ask(c, BK_HOOK_CONNECT, connect);
+    return bk_connect_login(c, connect);
+}
+
+enum gate_answer bk_connect_known(struct bk_client *c, const struct mqtt_packet *connect, const char *user)
+{
+    if (mqtt_property_has(&connect->properties, MQTT_PROPERTY_AUTHENTICATION_METHOD))
+        return bk_connect_login(c, connect); /* it gets no CONNACK without an exchange */
+    if (user && bk_login_set_user(c, user) < 0)
+        return bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
+    return bk_connect_accept(c, connect);
+}
+
+enum gate_answer bk_connect_login(struct bk_client *c, const struct mqtt_packet *connect)
+{
+    struct bk_login_fault fault;
     switch (bk_login_begin(c, connect, &fault)) {
     case BK_LOGIN_ALLOWED:
         return bk_connect_accept(c, connect);

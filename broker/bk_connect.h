@@ -15,6 +15,9 @@ enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet
 /* The same of C that comes from another worker with its CONNECT: there it was looked at as far as it concerns what is
  * in front of the broker. */
 enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet *connect);
+/* Hooks have been asked, and it is not known yet who C is; or it is: USER (NULL: who it claims to be). */
+enum gate_answer bk_connect_login(struct bk_client *c, const struct mqtt_packet *connect);
+enum gate_answer bk_connect_known(struct bk_client *c, const struct mqtt_packet *connect, const char *user);
 /* C, whose CONNECT has waited, may come in. */
 enum gate_answer bk_connect_allowed(struct bk_client *c);
 /* Or may not; CONNECT is what it has sent. C is gone. */

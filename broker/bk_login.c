@@ -8,11 +8,11 @@
 #include <time.h>
 
 #include "bk_access.h"
+#include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_connect.h"
 #include "bk_session.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include "err.h"
 #include "jwt.h"
 #include "mqtt_property.h"
@@ -27,6 +27,7 @@ struct bk_login {
     struct password_check *check; /* under way */
     struct scram_server *scram;   /* under way, or done: its user */
     struct mqtt_bytes answer;     /* of SCRAM, for CONNACK; in its memory */
+    char *user;                   /* as a hook says; NULL: none does */
     struct jwt_claims claims;
     struct loop_timer expiry; /* of the token */
 };
@@ -62,6 +63,7 @@ struct bk_login *bk_login_free(struct bk_login *l)
     jwt_claims_clear(&l->claims);
     loop_timer_stop(&l->expiry);
     free(l->connect);
+    free(l->user);
     free(l);
     return NULL;
 }
@@ -256,6 +258,14 @@ enum gate_answer bk_login_auth(struct bk_client *c, const struct mqtt_packet *au
 
 /* --- CONNECT */
 
+int bk_login_set_user(struct bk_client *c, const char *user)
+{
+    struct bk_login *l = bk_login_of(c);
+    if (l)
+        l->user = strdup(user);
+    return l && l->user ? 0 : -ENOMEM;
+}
+
 enum bk_login_result bk_login_begin(struct bk_client *c, const struct mqtt_packet *connect,
                                     struct bk_login_fault *ret_fault)
 {
@@ -287,6 +297,8 @@ const struct mqtt_packet *bk_login_connect(const struct bk_login *l)
 struct mqtt_bytes bk_login_user(const struct bk_client *c, const struct mqtt_packet *connect)
 {
     const struct bk_login *l = c->login;
+    if (l && l->user)
+        return (struct mqtt_bytes){(const uint8_t *)l->user, (uint32_t)strlen(l->user)};
     if (l && l->scram)
         return scram_server_user(l->scram);
     if (l && l->claims.user)

@@ -32,6 +32,8 @@ struct bk_login_fault {
 /* CONNECT of C. While it waits, a copy of CONNECT is kept, see bk_login_connect(). */
 enum bk_login_result bk_login_begin(struct bk_client *c, const struct mqtt_packet *connect,
                                     struct bk_login_fault *ret_fault);
+/* A hook has said who C is. 0 or -ENOMEM. */
+int bk_login_set_user(struct bk_client *c, const char *user);
 /* AUTH of C. */
 enum gate_answer bk_login_auth(struct bk_client *c, const struct mqtt_packet *auth);
 /* C is allowed in; what was found out about it lasts as long as the login. */

@@ -1,6 +1,6 @@
 /* mqtt-broker: MQTT 3.1, 3.1.1 and 5.0. Arguments, wiring, run, exit code; nothing else. */
+#include "bk_broker.h"
 #include "bk_options.h"
-#include "broker.h"
 #include "program.h"
 
 int main(int argc, char **argv)

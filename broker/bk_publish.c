@@ -5,8 +5,9 @@
 #include "bk_access.h"
 #include "bk_alias.h"
 #include "bk_audit.h"
+#include "bk_broker.h"
 #include "bk_client.h"
-#include "bk_full.h"
+#include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_marks.h"
 #include "bk_message.h"
@@ -17,7 +18,6 @@
 #include "bk_route.h"
 #include "bk_session.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,8 +185,8 @@ static uint8_t bk_publish_fault(const struct bk_client *c, const struct mqtt_pac
 /* A client of 5.0 is told. One of 3.x cannot be: what it is not allowed is acknowledged and dropped, which 3.1.1 allows
  * (MQTT-3.3.5-2) and its clients know from other brokers; where trying again later helps there is no answer; for the
  * rest it is closed. */
-static enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt_packet *packet,
-                                          struct mqtt_bytes topic, uint8_t reason)
+enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic,
+                                   uint8_t reason)
 {
     static struct log_limit limit = LOG_LIMIT(10, 10000);
     metric_add(&c->worker->metrics.publishes_refused, 1);
@@ -267,6 +267,13 @@ static enum gate_answer bk_publish_2(struct bk_client *c, const struct mqtt_pack
     return GATE_PASS;
 }
 
+/* A QoS 2 message that has come before is not asked about again. */
+static bool bk_publish_is_known(const struct bk_client *c, const struct mqtt_packet *packet)
+{
+    return packet->publish.qos == 2 &&
+           mqtt_inflight_find(&c->session->inbound, packet->packet_id) != MQTT_INFLIGHT_NONE;
+}
+
 enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet *packet)
 {
     struct mqtt_bytes topic;
@@ -274,8 +281,15 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
     metric_add(&c->worker->metrics.payload_bytes_received, packet->publish.payload.len);
     if (!bk_publish_topic(c, packet, &topic))
         return GATE_CLOSED;
-    if (packet->publish.qos > 0 && c->version != MQTT_V5 && bk_journal_is_full(c->worker))
-        return bk_full_hold(c, packet);
+    if (!(c->worker->hook_kinds & BK_HOOK_PUBLISH) || bk_publish_is_known(c, packet))
+        return bk_publish_go_on(c, packet, topic);
+    struct mqtt_packet whole = *packet;
+    whole.publish.topic = topic;
+    return bk_hooks_ask(c, BK_HOOK_PUBLISH, &whole);
+}
+
+enum gate_answer bk_publish_go_on(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
+{
     const uint8_t fault = bk_publish_fault(c, packet, topic);
     if (fault != MQTT_REASON_SUCCESS)
         return bk_publish_refuse(c, packet, topic, fault);

@@ -15,6 +15,10 @@ struct bk_worker;
 
 /* C is gone after GATE_CLOSED. */
 enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet *packet);
+/* Hooks have been asked: it is routed, TOPIC being its topic; or refused. */
+enum gate_answer bk_publish_go_on(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic);
+enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic,
+                                   uint8_t reason);
 /* PUBREL of C. */
 void bk_publish_release(struct bk_client *c, const struct mqtt_packet *packet);
 

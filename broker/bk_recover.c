@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bk_broker.h"
 #include "bk_journal.h"
 #include "bk_marks.h"
 #include "bk_message.h"
@@ -21,7 +22,6 @@
 #include "bk_tag.h"
 #include "bk_will.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include "err.h"
 #include "log.h"
 #include "mqtt_reason.h"

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_deliver.h"
 #include "bk_journal.h"
@@ -15,7 +16,6 @@
 #include "bk_session.h"
 #include "bk_tag.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include "mqtt_topic.h"
 #include "retained_index.h"
 

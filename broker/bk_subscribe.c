@@ -6,6 +6,7 @@
 
 #include "bk_audit.h"
 #include "bk_client.h"
+#include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_options.h"
 #include "bk_peers.h"
@@ -85,7 +86,7 @@ static bool bk_suback_wait(struct bk_client *c, const struct mqtt_packet *answer
         free(s);
         return false;
     }
-    *s = (struct bk_suback){.client = c, .wait = mqtt_io_hold(c->io), .len = len};
+    *s = (struct bk_suback){.client = c, .wait = bk_hooks_hold(c), .len = len};
     mqtt_encode(answer, s->packet);
     c->suback = s;
     return true;
@@ -114,6 +115,13 @@ static bool bk_send_codes(struct bk_client *c, uint8_t type, uint16_t id, const 
 
 enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
 {
+    if (c->worker->hook_kinds & BK_HOOK_SUBSCRIBE)
+        return bk_hooks_ask(c, BK_HOOK_SUBSCRIBE, packet);
+    return bk_subscribe_go_on(c, packet, NULL);
+}
+
+enum gate_answer bk_subscribe_go_on(struct bk_client *c, const struct mqtt_packet *packet, const uint8_t *refusals)
+{
     const uint32_t identifier = mqtt_property_number(&packet->properties, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER, 0);
     uint8_t *codes = malloc(packet->subscriptions.count);
     struct mqtt_bytes iter = packet->subscriptions.wire;
@@ -126,9 +134,10 @@ enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_pack
     }
     while (mqtt_subscription_next(&iter, &sub)) {
         const bool is_deep = bk_publish_has_too_many_levels(c, sub.filter);
-        const uint8_t code = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE
-                             : is_deep    ? MQTT_REASON_TOPIC_FILTER_INVALID
-                                          : bk_subscribe_one(c, &sub, identifier);
+        const uint8_t code = is_id_in_use              ? MQTT_REASON_PACKET_ID_IN_USE
+                             : is_deep                 ? MQTT_REASON_TOPIC_FILTER_INVALID
+                             : refusals && refusals[n] ? refusals[n]
+                                                       : bk_subscribe_one(c, &sub, identifier);
         const bool is_refused = code >= MQTT_REASON_UNSPECIFIED;
         bk_audit_subscribed(c, &sub, code);
         log_debug(&c->log, "subscribes to '%.*s': 0x%02X", (int)sub.filter.len, (const char *)sub.filter.ptr, code);
@@ -150,7 +159,15 @@ static uint8_t bk_unsubscribe_one(struct bk_client *c, struct mqtt_bytes filter)
     return MQTT_REASON_SUCCESS;
 }
 
-void bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
+enum gate_answer bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
+{
+    if (c->worker->hook_kinds & BK_HOOK_UNSUBSCRIBE)
+        return bk_hooks_ask(c, BK_HOOK_UNSUBSCRIBE, packet);
+    bk_unsubscribe_go_on(c, packet, NULL);
+    return GATE_PASS;
+}
+
+void bk_unsubscribe_go_on(struct bk_client *c, const struct mqtt_packet *packet, const uint8_t *refusals)
 {
     uint8_t *codes = malloc(packet->filters.count);
     struct mqtt_bytes iter = packet->filters.wire;
@@ -161,8 +178,10 @@ void bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet
         bk_client_close(c, MQTT_REASON_UNSPECIFIED, "out of memory");
         return;
     }
-    while (mqtt_filter_next(&iter, &filter))
-        codes[n++] = is_id_in_use ? MQTT_REASON_PACKET_ID_IN_USE : bk_unsubscribe_one(c, filter);
+    for (; mqtt_filter_next(&iter, &filter); n++)
+        codes[n] = is_id_in_use              ? MQTT_REASON_PACKET_ID_IN_USE
+                   : refusals && refusals[n] ? refusals[n]
+                                             : bk_unsubscribe_one(c, filter);
     bk_send_codes(c, MQTT_UNSUBACK, packet->packet_id, codes, n);
     free(codes);
 }

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bk_broker.h"
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_publish.h"
 #include "bk_worker.h"
-#include "broker.h"
 
 /* Each: the topic behind "$SYS/broker/", the metric of struct bk_metrics. */
 #define BK_SYS_NUMBERS(X)                               \

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 
 #include "bk_access.h"
+#include "bk_broker.h"
 #include "bk_message.h"
 #include "bk_publish.h"
 #include "bk_quota.h"
 #include "bk_session.h"
 #include "bk_worker.h"
-#include "broker.h"
 #include "mqtt_property.h"
 
 /* The properties of a PUBLISH among those of the Will, in their order. */

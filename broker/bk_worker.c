@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bk_broker.h"
 #include "bk_client.h"
-#include "bk_full.h"
-#include "bk_handover.h"
+#include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_options.h"
 #include "bk_pace.h"
@@ -19,7 +19,6 @@
 #include "bk_share.h"
 #include "bk_sys.h"
 #include "bk_will.h"
-#include "broker.h"
 #include "err.h"
 #include "log.h"
 #include "mailbox.h"
@@ -60,7 +59,6 @@ static void bk_worker_on_tick(struct loop_timer *timer)
     struct bk_worker *w = container_of(timer, struct bk_worker, tick);
     byte_budget_tick(&w->budget, loop_now_ms(w->loop));
     bk_retain_tick(w);
-    bk_full_tick(w);
     if (w->options->slow_consumer == BK_SLOW_PACE)
         list_for_each (it, &w->clients)
             bk_pace_tick(list_entry(it, struct bk_client, link));
@@ -79,7 +77,6 @@ static void bk_worker_free(struct bk_worker *w)
     metrics_remove(broker_metrics(w->broker), &w->tenant_metrics);
     w->journal = bk_journal_free(w->journal);
     w->peers = bk_peers_free(w->peers);
-    bk_handover_forget_all(w);
     bk_routes_deinit(&w->routes);
     topic_index_free(w->index);
     bk_scratch_deinit(&w->scratch);
@@ -159,9 +156,10 @@ static int bk_worker_init(struct worker *worker, void *arg)
     map_init(&w->far_publishers, bk_node_is_number);
     map_init(&w->questions, bk_node_is_number);
     list_init(&w->answers);
-    list_init(&w->full_waits);
-    list_init(&w->handovers);
     list_init(&w->clients);
+    list_init(&w->asked);
+    w->hooks = broker_hooks(w->broker);
+    w->hook_kinds = bk_hooks_kinds(w->hooks);
     byte_budget_loop_init(&w->budget, broker_budget(w->broker), &bk_client_budget_calls, BK_STALL_MS);
     w->index = topic_index_new();
     w->retained = retained_index_new();
@@ -199,6 +197,7 @@ static void bk_worker_deinit(struct worker *worker, void *arg)
     list_for_each_safe (it, tmp, &w->clients)
         bk_client_close(list_entry(it, struct bk_client, link), MQTT_REASON_SERVER_SHUTTING_DOWN,
                         "the broker has stopped");
+    bk_hooks_end(w);
     bk_journal_stop(w->journal);
     bk_worker_forget_sessions(w);
     loop_timer_stop(&w->tick);

@@ -20,6 +20,7 @@
 #include "tenant.h"
 #include "worker.h"
 
+struct bk_hooks;
 struct bk_journal;
 struct bk_options;
 struct bk_peers;
@@ -80,6 +81,7 @@ struct bk_worker {
     struct retained_walk *sweep; /* for those that have expired; NULL: begins anew */
     struct bk_journal *journal;  /* NULL: nothing survives */
     struct bk_peers *peers;      /* NULL: it is the only worker */
+    struct bk_hooks *hooks;      /* NULL: nobody is asked */
     struct bk_sys *sys;          /* NULL: another worker does it, or nobody */
     struct bk_routes routes;
     struct bk_scratch scratch;        /* of what is being published */
@@ -91,15 +93,15 @@ struct bk_worker {
     struct map far_publishers;        /* whom a slow subscriber here holds back there, see bk_pace.c */
     struct map questions;             /* to peers, for retained messages, by number, see bk_retain.c */
     struct list answers;              /* and those of theirs */
-    struct list full_waits;           /* clients whose PUBLISH waits for room in the store */
-    struct list handovers;            /* that other workers have not confirmed, see bk_handover.c */
     struct list clients;              /* all connections */
+    struct list asked;                /* to hooks, that are not answered yet */
     struct byte_budget_loop budget;
     struct loop_timer tick;
     struct bk_metrics metrics;
     struct front_metrics front_metrics;
     struct tenant_metrics tenant_metrics;
-    unsigned index_of; /* which of the workers it is */
+    unsigned hook_kinds; /* what hooks ask about: enum bk_hook_kind, or-ed */
+    unsigned index_of;   /* which of the workers it is */
     unsigned n_workers;
     uint32_t last_question;
     uint32_t n_far_slow;   /* clients that they wait for */

@@ -117,7 +117,7 @@ struct config_loader;
 struct config_program {
     const char *name; /* "r-proxy" */
     const char *version;
-    const char *env_prefix; /* "RPROXY_" */
+    const char *env_prefix; /* "RPROXY_"; NULL: the environment is not looked at */
     const char *summary;    /* a sentence for --help */
     const struct config_table *tables;
     size_t n_tables;

@@ -93,6 +93,8 @@ static void config_warn_unknown_variables(const struct config_loader *l)
 
 int config_read_environment(struct config_loader *l)
 {
+    if (!l->program->env_prefix)
+        return 0;
     const struct config_slots *all[] = {&l->options, &l->listener};
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < all[i]->count; j++) {

@@ -129,6 +129,11 @@ static int front_listeners_open_tls(struct front_listeners *ls, struct front_lis
     return 0;
 }
 
+const char *front_listeners_name(const struct front_listeners *ls, size_t index)
+{
+    return index < ls->count && ls->items[index].listener ? listener_name(ls->items[index].listener) : NULL;
+}
+
 static const struct front_listener_options *front_listeners_find(const struct front_options *fresh, const char *url)
 {
     const struct front_listener_options *items = fresh->listeners.items;

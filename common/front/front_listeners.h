@@ -2,6 +2,8 @@
 #ifndef FRONT_LISTENERS_H
 #define FRONT_LISTENERS_H
 
+#include <stddef.h>
+
 struct conn_parcel;
 struct loop;
 struct metrics_registry;
@@ -24,6 +26,9 @@ struct front_listeners_params {
 /* Listen at all that the options say. 0 or negative errno with err_text(); what has been opened then still is to be
  * freed. */
 int front_listeners_open(const struct front_listeners_params *params, struct front_listeners **ret_listeners);
+/* What listener INDEX, in the order of the options, is bound to: "mqtt://0.0.0.0:1883". NULL: there is no such one, or
+ * it is closed. Lives as long as it is open. */
+const char *front_listeners_name(const struct front_listeners *ls, size_t index);
 /* Take new certificates, keys, CAs ... from the files that FRESH names; listeners that it does not know stay as they
  * are. */
 void front_listeners_reload(struct front_listeners *ls, const struct front_options *fresh);

@@ -3,6 +3,8 @@
 #include "program.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include "mailbox.h"
 #include "metrics.h"
 #include "net.h"
+#include "thread.h"
 
 struct program {
     const struct program_params *params;
@@ -27,6 +30,11 @@ struct program {
     void *object;
     struct loop_timer drain_timer;
     bool is_draining;
+    /* inside another program */
+    pthread_t thread;
+    sem_t is_up; /* posted when start() has ended, well or not */
+    int start_result;
+    char fault[512]; /* its error */
 };
 
 struct program_mail {
@@ -100,6 +108,11 @@ struct metrics_registry *program_metrics(const struct program *p)
     return p->metrics;
 }
 
+void *program_arg(const struct program *p)
+{
+    return p->params->arg;
+}
+
 void program_set_object(struct program *p, void *object)
 {
     p->object = object;
@@ -155,6 +168,13 @@ static void program_on_drain_timeout(struct loop_timer *timer)
     program_end(p);
 }
 
+static void program_drain(struct program *p)
+{
+    p->is_draining = true;
+    loop_timer_start(&p->drain_timer, p->options->drain_timeout_ms);
+    p->params->calls->drain(p);
+}
+
 static void program_on_term(int signum, void *arg)
 {
     struct program *p = arg;
@@ -164,16 +184,13 @@ static void program_on_term(int signum, void *arg)
         return;
     }
     log_info(NULL, "SIG%s: draining", sigabbrev_np(signum));
-    p->is_draining = true;
-    loop_timer_start(&p->drain_timer, p->options->drain_timeout_ms);
-    p->params->calls->drain(p);
+    program_drain(p);
 }
 
 /* The log can change while sessions live, and what the program has a reload() for; the rest would concern listeners and
  * limits that are already agreed. */
-static void program_on_hup(int signum, void *arg)
+static void program_read_again(struct program *p)
 {
-    struct program *p = arg;
     struct program_options *fresh = calloc(1, p->params->options_bytes);
     if (!fresh)
         return;
@@ -188,6 +205,11 @@ static void program_on_hup(int signum, void *arg)
         log_error(NULL, "SIGHUP: the options are kept as they were: %s", err_text());
     }
     free(fresh);
+}
+
+static void program_on_hup(int signum, void *arg)
+{
+    program_read_again(arg);
 }
 
 static void program_on_usr1(int signum, void *arg)
@@ -230,7 +252,7 @@ static int program_open(struct program *p)
     if (r < 0)
         return r;
     loop_timer_init(&p->drain_timer, p->loop, program_on_drain_timeout);
-    return program_watch_signals(p);
+    return 0;
 }
 
 static void program_close(struct program *p)
@@ -248,6 +270,8 @@ static int program_serve(struct program *p)
     log_info(NULL, "%s %s starts: %u workers, %d files may be open", p->params->config->name,
              p->params->config->version, program_workers(p), net_raise_fd_limit());
     int r = program_open(p);
+    if (r >= 0)
+        r = program_watch_signals(p);
     if (r >= 0)
         r = calls->start(p, p->options);
     if (r >= 0) {
@@ -282,4 +306,78 @@ int program_main(const struct program_params *params, int argc, char **argv)
     }
     free(p.options);
     return status;
+}
+
+/* --- Inside another program */
+
+int program_new(const struct program_params *params, int argc, char **argv, struct program **ret_program)
+{
+    struct program *p = calloc(1, sizeof *p);
+    struct program_options *options = calloc(1, params->options_bytes);
+    int r = p && options ? config_load(params->config, argc, argv, options) : err_set(-ENOMEM, "out of memory");
+    if (r != 0) {
+        free(options);
+        free(p);
+        return r < 0 ? r : err_set(-EINVAL, "only options that the program runs with");
+    }
+    *p = (struct program){.params = params, .argc = argc, .argv = argv, .options = options};
+    sem_init(&p->is_up, 0, 0);
+    *ret_program = p;
+    return 0;
+}
+
+static void *program_run(void *arg)
+{
+    struct program *p = arg;
+    int r = program_open(p);
+    if (r >= 0)
+        r = p->params->calls->start(p, p->options);
+    if (r < 0)
+        snprintf(p->fault, sizeof p->fault, "%s", err_text());
+    p->start_result = r;
+    if (r >= 0) {
+        sem_post(&p->is_up);
+        loop_run(p->loop);
+    }
+    p->params->calls->stop(p);
+    program_close(p);
+    if (r < 0)
+        sem_post(&p->is_up);
+    return NULL;
+}
+
+int program_start(struct program *p)
+{
+    program_apply_log(p->options);
+    const int r = thread_start(p->params->config->name, program_run, p, &p->thread);
+    if (r < 0)
+        return r;
+    while (sem_wait(&p->is_up) < 0)
+        ;
+    if (p->start_result >= 0)
+        return 0;
+    pthread_join(p->thread, NULL);
+    return err_set(p->start_result, "%s", p->fault);
+}
+
+void program_reload(struct program *p)
+{
+    program_post(p, program_read_again);
+}
+
+void program_stop(struct program *p)
+{
+    program_post(p, program_drain);
+    pthread_join(p->thread, NULL);
+}
+
+struct program *program_free(struct program *p)
+{
+    if (!p)
+        return NULL;
+    sem_destroy(&p->is_up);
+    config_free(p->params->config, p->options);
+    free(p->options);
+    free(p);
+    return NULL;
 }

@@ -52,11 +52,30 @@ struct program_params {
     const struct config_program *config;
     size_t options_bytes; /* of the program's options, which begin with struct program_options */
     const struct program_calls *calls;
+    void *arg; /* program_arg() */
 };
 
 /* Everything from the arguments to the exit status. */
 int program_main(const struct program_params *params, int argc, char **argv);
 
+/* --- Inside another program: the main loop has a thread of its own, no signal is handled and no limit of the process
+ * is changed. What belongs to the process is the log: filter, format and where it goes. */
+
+/* Reads the options as program_main() does. 0 or negative errno with err_text(). PARAMS and ARGV live until
+ * program_free(). */
+int program_new(const struct program_params *params, int argc, char **argv, struct program **ret_program);
+/* Begin serving; returns when start() has. 0 or negative errno with err_text(); then it may only be freed. */
+int program_start(struct program *p);
+/* As SIGHUP. Any thread, while it runs. */
+void program_reload(struct program *p);
+/* As SIGTERM, and waits for the end. Only what was started. Not on its own threads. */
+void program_stop(struct program *p);
+/* It does not run. NULL is fine. Returns NULL. */
+struct program *program_free(struct program *p);
+
+/* --- Of both. */
+
+void *program_arg(const struct program *p);
 struct loop *program_loop(const struct program *p);
 struct metrics_registry *program_metrics(const struct program *p);
 /* The program's own object, NULL until it is set. */

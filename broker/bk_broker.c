@@ -1,6 +1,6 @@
-/* The program object of mqtt-broker (broker.h). */
+/* The program object of mqtt-broker (bk_broker.h). */
 #define LOG_MODULE LOG_BROKER
-#include "broker.h"
+#include "bk_broker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +30,7 @@ struct broker {
     const struct bk_options *options;
     struct store *store;
     struct bk_access *access;
+    struct bk_hooks *hooks;   /* whoever has started us owns them; NULL: none */
     struct bk_audit *audit;   /* NULL: none */
     struct bk_quotas *quotas; /* likewise */
     struct worker_pool *pool;
@@ -38,7 +39,6 @@ struct broker {
     struct byte_budget budget;
     struct map shared_segments;
     _Atomic uint64_t numbers;
-    _Atomic unsigned full_workers; /* that have something to write and no room for it */
     unsigned next_worker;          /* where the search for the least loaded begins */
     _Atomic unsigned busy_workers; /* while draining */
     sem_t done;                    /* posted by each worker, see broker_tell_all() */
@@ -79,6 +79,11 @@ struct bk_audit *broker_audit(const struct broker *b)
     return b->audit;
 }
 
+struct bk_hooks *broker_hooks(const struct broker *b)
+{
+    return b->hooks;
+}
+
 struct bk_quotas *broker_quotas(const struct broker *b)
 {
     return b->quotas;
@@ -105,19 +110,6 @@ void broker_reserve_numbers(struct broker *b, uint64_t number)
 uint64_t broker_next_number(struct broker *b)
 {
     return atomic_fetch_add_explicit(&b->numbers, 1, memory_order_relaxed) + 1;
-}
-
-void broker_note_full(struct broker *b, bool is_full)
-{
-    if (is_full)
-        atomic_fetch_add_explicit(&b->full_workers, 1, memory_order_relaxed);
-    else
-        atomic_fetch_sub_explicit(&b->full_workers, 1, memory_order_relaxed);
-}
-
-bool broker_is_full(const struct broker *b)
-{
-    return atomic_load_explicit(&b->full_workers, memory_order_relaxed) > 0;
 }
 
 /* --- Accepting */
@@ -159,6 +151,11 @@ static int broker_listen(struct broker *b)
                                                   .fn = broker_on_accept,
                                                   .arg = b};
     return front_listeners_open(&params, &b->listeners);
+}
+
+const char *broker_listener(const struct broker *b, size_t index)
+{
+    return front_listeners_name(b->listeners, index);
 }
 
 /* --- Life */
@@ -258,6 +255,7 @@ static int broker_start(struct program *p, const void *options)
     map_init(&b->shared_segments, bk_shared_segment_has_key);
     b->program = p;
     b->options = options;
+    b->hooks = program_arg(p);
     byte_budget_init(&b->budget, b->options->program.max_buffered_bytes);
     broker_warn_of_access(b->options);
     int e = front_admission_init(&b->admission, &b->options->front, program_metrics(p), "broker",

@@ -1,14 +1,15 @@
-/* The broker as a program: listeners on the main loop, workers behind them. */
-#ifndef BROKER_H
-#define BROKER_H
+/* The broker as a program: listeners on the main loop, workers behind them. program_arg() is its struct bk_hooks, or
+ * NULL. */
+#ifndef BK_BROKER_H
+#define BK_BROKER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "program.h"
 
 struct bk_access;
 struct bk_audit;
+struct bk_hooks;
 struct bk_quotas;
 struct bk_options;
 struct broker;
@@ -19,6 +20,9 @@ struct store;
 struct worker_pool;
 
 extern const struct program_calls broker_calls;
+
+/* What listener INDEX is bound to; NULL: there is no such one. Before it drains. */
+const char *broker_listener(const struct broker *b, size_t index);
 
 /* For workers. Any thread. */
 const struct bk_options *broker_options(const struct broker *b);
@@ -31,6 +35,7 @@ struct worker_pool *broker_pool(const struct broker *b);
 struct bk_access *broker_access(const struct broker *b);
 /* NULL: there is none. */
 struct bk_audit *broker_audit(const struct broker *b);
+struct bk_hooks *broker_hooks(const struct broker *b);
 struct bk_quotas *broker_quotas(const struct broker *b);
 struct store *broker_store(const struct broker *b);
 /* While workers recover, see bk_recover.h. */
@@ -38,9 +43,6 @@ struct map *broker_shared_segments(struct broker *b);
 uint64_t broker_next_number(struct broker *b);
 /* No number up to this one is given again. */
 void broker_reserve_numbers(struct broker *b, uint64_t number);
-/* The store has no room for what a worker has to write, or has again. */
-void broker_note_full(struct broker *b, bool is_full);
-bool broker_is_full(const struct broker *b);
 /* A worker has done what all have been told to do. */
 void broker_worker_has_done(struct broker *b);
 /* A draining worker has nothing left. */
