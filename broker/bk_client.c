@@ -106,6 +106,20 @@ void bk_client_answer(struct bk_client *c, uint8_t type, uint16_t id, uint8_t re
     bk_journal_wait(c->worker, &waiter);
 }
 
+void bk_client_wait(struct bk_client *c)
+{
+    if (++c->n_waiting != c->worker->options->receive_maximum)
+        return;
+    metric_add(&c->worker->metrics.clients_held, 1);
+    mqtt_io_pause(c->io, BK_PAUSE_ANSWERS);
+}
+
+void bk_client_waited(struct bk_client *c)
+{
+    if (c->n_waiting-- == c->worker->options->receive_maximum)
+        mqtt_io_resume(c->io, BK_PAUSE_ANSWERS);
+}
+
 /* --- The end */
 
 /* Where clients are sent instead of hearing REASON; NULL: nowhere. */

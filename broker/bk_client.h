@@ -47,11 +47,12 @@ enum bk_client_state {
 
 /* Reasons for which the client's socket is not read (mqtt_io_pause()). */
 enum {
-    BK_PAUSE_BUDGET = 1, /* the process holds too many bytes */
-    BK_PAUSE_SLOW = 2,   /* a subscriber of what it publishes is slow (--slow-consumer pace) */
-    BK_PAUSE_PEER = 4,   /* another worker is slow to take what it publishes */
-    BK_PAUSE_FAR = 8,    /* as BK_PAUSE_SLOW: of a subscriber at another worker */
-    BK_PAUSE_PACE = 16,  /* it sends faster than it may */
+    BK_PAUSE_BUDGET = 1,   /* the process holds too many bytes */
+    BK_PAUSE_SLOW = 2,     /* a subscriber of what it publishes is slow (--slow-consumer pace) */
+    BK_PAUSE_PEER = 4,     /* another worker is slow to take what it publishes */
+    BK_PAUSE_FAR = 8,      /* as BK_PAUSE_SLOW: of a subscriber at another worker */
+    BK_PAUSE_PACE = 16,    /* it sends faster than it may */
+    BK_PAUSE_ANSWERS = 32, /* as many answers wait for the journal as receive-maximum allows */
 };
 
 struct bk_client {
@@ -144,6 +145,10 @@ void bk_client_refuse(struct bk_client *c, const struct mqtt_packet *connect, ui
 void bk_client_send_ack(struct bk_client *c, uint8_t type, uint16_t id, uint8_t reason);
 /* The same, when what the present packet has changed is with the disk. */
 void bk_client_answer(struct bk_client *c, uint8_t type, uint16_t id, uint8_t reason);
+/* One more answer waits for the journal; or one has come. As many as --receive-maximum: C is not read meanwhile, which
+ * is all that a client of 3.x can be told, and bounds what waits for a slow disk. */
+void bk_client_wait(struct bk_client *c);
+void bk_client_waited(struct bk_client *c);
 /* Any packet; one that is too large for the client goes without its Reason String. */
 void bk_client_send(struct bk_client *c, struct mqtt_packet *packet);
 

@@ -426,7 +426,7 @@ void bk_journal_wait(struct bk_worker *w, const struct bk_waiter *waiter)
     }
     waiters->list[waiters->n++] = *waiter;
     if (waiter->client)
-        waiter->client->n_waiting++;
+        bk_client_wait(waiter->client);
     bk_journal_touch(j);
 }
 
@@ -470,7 +470,7 @@ static void bk_waiter_answer(struct bk_journal *j, struct bk_waiter *waiter)
     if (waiter->is_exchange) {
         bk_waiter_settle(j, waiter);
     } else if (c) {
-        c->n_waiting--;
+        bk_client_waited(c);
         if (waiter->packet)
             conn_write(c->conn, waiter->packet, waiter->packet_len);
         else if (waiter->type == MQTT_CONNACK)

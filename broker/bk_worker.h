@@ -40,6 +40,7 @@ struct topic_index;
     X(connect_timeouts, COUNTER, "connections closed because no CONNECT came in time")                   \
     X(clients_lost, COUNTER, "clients that went away without DISCONNECT")                                \
     X(clients_timed_out, COUNTER, "clients silent for 1.5 times their keep-alive time")                  \
+    X(clients_held, COUNTER, "times that a client was not read because of receive-maximum")              \
     X(clients_taken_over, COUNTER, "clients closed because their client id connected again")             \
     X(clients_shed, COUNTER, "clients closed because of max-buffered-bytes")                             \
     X(protocol_errors, COUNTER, "clients closed because of a malformed packet or a broken rule")         \

@@ -109,3 +109,24 @@ def the_rules_see_tenants_as_the_broker_does(t):
         c.subscribe((f'own/acme-c{number}', 1), (f'own/c{number}', 1), ('news/#', 0), ('acme/news/#', 0), codes=[1, refused, 0, refused])
         c.send(wire.publish(t.version, f'own/acme-c{number}', b'x', 1, 7))
         assert {c.next().kind, c.next().kind} == {'PUBACK', 'PUBLISH'}
+
+
+@chain_test(V311, V5)
+def a_client_is_not_read_while_its_acknowledgements_wait_for_the_store(t):
+    """--receive-maximum 4 with LMDB: of 500 messages and releases at once all are acknowledged in their order, four at a time; 5.0 keeps
+    to the number by itself, but releases are nobody's quota."""
+    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), '--receive-maximum', '4', '--workers', '1')
+    t.address = broker.address
+    reader = t.connected('reader', clean=False, properties=[('session_expiry', 300)] if t.version == V5 else ())
+    reader.subscribe((t.topic('a'), 1))
+    reader.disconnect()
+    c = t.connected('c')
+    count = 500 if t.version == V311 else 4
+    c.send(*(wire.publish(t.version, t.topic('a'), b'x', 1, packet_id) for packet_id in range(1, count + 1)))
+    c.send(*(wire.ack(t.version, 'PUBREL', packet_id) for packet_id in range(1001, 1501)))
+    for packet_id in range(1, count + 1):
+        c.expect('PUBACK', packet_id=packet_id)
+    for packet_id in range(1001, 1501):
+        c.expect('PUBCOMP', packet_id=packet_id)
+    assert broker.count('clients_held_total') > 0
+    c.fence()
