@@ -39,6 +39,7 @@ struct broker {
     struct byte_budget budget;
     struct map shared_segments;
     _Atomic uint64_t numbers;
+    _Atomic unsigned full_workers; /* that have something to write and no room for it */
     unsigned next_worker;          /* where the search for the least loaded begins */
     _Atomic unsigned busy_workers; /* while draining */
     sem_t done;                    /* posted by each worker, see broker_tell_all() */
@@ -110,6 +111,19 @@ void broker_reserve_numbers(struct broker *b, uint64_t number)
 uint64_t broker_next_number(struct broker *b)
 {
     return atomic_fetch_add_explicit(&b->numbers, 1, memory_order_relaxed) + 1;
+}
+
+void broker_note_full(struct broker *b, bool is_full)
+{
+    if (is_full)
+        atomic_fetch_add_explicit(&b->full_workers, 1, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(&b->full_workers, 1, memory_order_relaxed);
+}
+
+bool broker_is_full(const struct broker *b)
+{
+    return atomic_load_explicit(&b->full_workers, memory_order_relaxed) > 0;
 }
 
 /* --- Accepting */

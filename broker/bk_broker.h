@@ -3,6 +3,7 @@
 #ifndef BK_BROKER_H
 #define BK_BROKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "program.h"
@@ -43,6 +44,9 @@ struct map *broker_shared_segments(struct broker *b);
 uint64_t broker_next_number(struct broker *b);
 /* No number up to this one is given again. */
 void broker_reserve_numbers(struct broker *b, uint64_t number);
+/* The store has no room for what a worker has to write, or has again. */
+void broker_note_full(struct broker *b, bool is_full);
+bool broker_is_full(const struct broker *b);
 /* A worker has done what all have been told to do. */
 void broker_worker_has_done(struct broker *b);
 /* A draining worker has nothing left. */

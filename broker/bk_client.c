@@ -12,6 +12,7 @@
 #include "bk_audit.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
+#include "bk_full.h"
 #include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_login.h"
@@ -177,8 +178,6 @@ static void bk_client_free(struct bk_client *c)
     bk_pace_release(c);
     list_del(&c->peer_link);
     bk_journal_forget(c);
-    bk_subscribe_forget(c);
-    bk_hooks_forget(c);
     bk_client_stay(c);
     front_ticket_return(&c->ticket);
     c->pace = front_pace_free(c->pace);
@@ -188,7 +187,11 @@ static void bk_client_free(struct bk_client *c)
     bk_account_unref(c->account);
     byte_budget_leave(&c->budget);
     c->io = mqtt_io_close(c->io, BK_LINGER_MS);
+    /* nothing passes the gate any more */
     gate_continue(c->connect_wait);
+    bk_subscribe_forget(c);
+    bk_hooks_forget(c);
+    bk_full_forget(c);
     free(c->connack);
     c->aliases_in = bk_aliases_in_free(c->aliases_in);
     c->aliases_out = bk_aliases_out_free(c->aliases_out);

@@ -29,6 +29,7 @@ struct bk_account;
 struct bk_aliases_in;
 struct bk_aliases_out;
 struct bk_connack;
+struct bk_full_wait;
 struct bk_login;
 struct bk_move;
 struct bk_session;
@@ -83,6 +84,7 @@ struct bk_client {
     struct bk_account *account;            /* that it counts for as a connection; one reference; NULL: none */
     struct mqtt_broker_question *question; /* to hooks; NULL: none */
     struct bk_move *move;                  /* it is about to go to another worker; NULL: it is not */
+    struct bk_full_wait *full_wait;        /* its PUBLISH that waits for room in the store; NULL: none does */
     struct bk_suback *suback;              /* waits for other workers; NULL: none does */
     uint64_t journal_mark;                 /* bk_journal_changes() when the present packet came */
     uint32_t n_waiting;                    /* answers that wait for the journal */

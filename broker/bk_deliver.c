@@ -157,7 +157,7 @@ static void bk_deliver_0(struct bk_session *s, const struct bk_delivery *d)
     const struct bk_options *o = s->worker->options;
     const size_t queued = conn_queued_bytes(c->conn);
     const bool is_waited_for = o->slow_consumer == BK_SLOW_PACE && !c->is_stalled && !c->budget.is_paused;
-    if (!is_waited_for && queued >= o->max_queued_bytes) {
+    if (!is_waited_for && o->max_queued_bytes > 0 && queued >= o->max_queued_bytes) {
         metric_add(&s->worker->metrics.dropped_slow, 1);
         return;
     }
@@ -425,12 +425,33 @@ static void bk_deliver_end_exchange(struct bk_session *s, struct bk_entry *e, ui
         metric_add(&s->worker->metrics.dropped_refused, 1);
     if (e->is_unsent)
         s->n_unsent--;
+    struct bk_share *share = e->tag && e->tag->share ? bk_share_ref(e->tag->share) : NULL;
     bk_deliver_drop(s, e);
     bk_deliver_pump(s);
     bk_session_charge(s);
+    bk_share_delivered(share);
+    bk_share_unref(share);
     const struct bk_client *c = s->client;
     if (bk_pace_is_waited_for(c) && bk_queue_waiting(&s->queue) == 0 && conn_queued_bytes(c->conn) < BK_PACE_BYTES)
         bk_pace_release(s->client);
+}
+
+void bk_deliver_give_up(struct bk_session *s, uint64_t number)
+{
+    struct bk_entry *e = bk_queue_find_number(&s->queue, number);
+    if (e) {
+        s->n_unsent -= e->is_unsent;
+        bk_deliver_drop(s, e);
+    } else {
+        e = bk_queue_waiting_first(&s->queue);
+        if (!e || e->number != number)
+            return;
+        bk_journal_done(s, e);
+        bk_queue_skip(&s->queue);
+        bk_journal_window(s);
+    }
+    bk_session_charge(s);
+    bk_deliver_pump(s);
 }
 
 static void bk_deliver_received(struct bk_session *s, struct bk_entry *e, const struct mqtt_packet *packet)

@@ -29,6 +29,9 @@ void bk_deliver_pump(struct bk_session *s);
 /* The session goes on over a new connection: all open exchanges are to be repeated (MQTT-4.4.0-1). */
 void bk_deliver_resume(struct bk_session *s);
 
+/* Delivery NUMBER of S, if it is not done, is somebody else's now: open, or the first that waits. */
+void bk_deliver_give_up(struct bk_session *s, uint64_t number);
+
 /* PUBACK, PUBREC or PUBCOMP of S's client. */
 void bk_deliver_acknowledged(struct bk_session *s, const struct mqtt_packet *packet);
 

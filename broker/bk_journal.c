@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
@@ -71,6 +72,7 @@ struct bk_flight {
     struct bk_answers *answers; /* of `now`; NULL: none wait */
     struct bk_segment *segment; /* of the items; NULL: none of them was due */
     struct bk_writer body;      /* its value */
+    bool frees_space;           /* it deletes segments, and something of it has been refused for want of space */
 };
 
 struct bk_journal {
@@ -127,7 +129,7 @@ uint64_t bk_journal_changes(const struct bk_worker *w)
 
 bool bk_journal_is_full(const struct bk_worker *w)
 {
-    return w->journal && w->journal->is_full;
+    return w->journal && broker_is_full(w->broker);
 }
 
 /* --- Changes */
@@ -383,6 +385,7 @@ static void bk_segment_let_go(struct bk_segment *segment)
         return;
     }
     bk_change_delete(&j->next.changes, segment->key, segment->key_len);
+    j->next.frees_space = j->is_full;
     list_del(&segment->link);
     free(segment);
     bk_journal_touch(j);
@@ -412,10 +415,8 @@ bool bk_journal_is_safe(const struct bk_session *s, const struct bk_entry *e)
 
 /* --- Waiting */
 
-void bk_journal_wait(struct bk_worker *w, const struct bk_waiter *waiter)
+static struct bk_waiter *bk_waiters_add(struct bk_waiters *waiters)
 {
-    struct bk_journal *j = w->journal;
-    struct bk_waiters *waiters = &j->next.waiters;
     if (waiters->n == waiters->room) {
         const size_t room = waiters->room == 0 ? 64 : waiters->room * 2;
         struct bk_waiter *list = realloc(waiters->list, room * sizeof *list);
@@ -424,7 +425,13 @@ void bk_journal_wait(struct bk_worker *w, const struct bk_waiter *waiter)
         waiters->list = list;
         waiters->room = room;
     }
-    waiters->list[waiters->n++] = *waiter;
+    return &waiters->list[waiters->n++];
+}
+
+void bk_journal_wait(struct bk_worker *w, const struct bk_waiter *waiter)
+{
+    struct bk_journal *j = w->journal;
+    *bk_waiters_add(&j->next.waiters) = *waiter;
     if (waiter->client)
         bk_client_wait(waiter->client);
     bk_journal_touch(j);
@@ -638,11 +645,11 @@ void bk_journal_restore_done(struct bk_segment *segment)
     bk_segment_let_go(segment);
 }
 
-/* What of the items is still due becomes the value of a segment. */
-static void bk_journal_make_segment(struct bk_journal *j)
+/* What of the items from FIRST on is still due becomes, or joins, the value of a segment. */
+static void bk_journal_make_segment(struct bk_journal *j, size_t first)
 {
     struct bk_flight *now = &j->now;
-    for (size_t i = 0; i < now->items.n; i++) {
+    for (size_t i = first; i < now->items.n; i++) {
         const struct bk_item *item = &now->items.list[i];
         if (item->message->due == 0)
             continue;
@@ -693,6 +700,7 @@ static void bk_flight_clear(struct bk_flight *f)
     free(f->changes.bytes);
     free(f->body.bytes);
     f->changes = f->body = (struct bk_writer){0};
+    f->frees_space = false;
 }
 
 static void bk_journal_pump_waiting(struct bk_journal *j)
@@ -716,6 +724,13 @@ static void bk_journal_leave_shared(struct bk_journal *j)
     }
 }
 
+static void bk_journal_note_full(struct bk_journal *j, bool is_full)
+{
+    if (is_full != j->is_full)
+        broker_note_full(j->worker->broker, is_full);
+    j->is_full = is_full;
+}
+
 static void bk_journal_on_done(void *arg, int result)
 {
     struct bk_journal *j = arg;
@@ -724,14 +739,15 @@ static void bk_journal_on_done(void *arg, int result)
             log_error(NULL, "the store does not take what has changed%s; nothing is acknowledged until it does: %s",
                       result == STORE_FULL ? ", it is full" : "", result < 0 ? err_text() : "trying again");
         j->is_failed = true;
-        j->is_full = result == STORE_FULL;
+        bk_journal_note_full(j, result == STORE_FULL);
         if (!j->is_stopping)
             loop_timer_start(&j->retry, BK_RETRY_MS);
         return;
     }
     if (j->is_failed)
         log_info(NULL, "the store takes changes again");
-    j->is_failed = j->is_full = false;
+    j->is_failed = false;
+    bk_journal_note_full(j, false);
     j->is_under_way = false;
     bk_flight_clear(&j->now);
     bk_journal_settle_items(&j->now);
@@ -778,7 +794,7 @@ static void bk_journal_send(struct bk_journal *j)
         const struct store_value v = {.body = {now->body.bytes, now->body.len}};
         store_put(b, (struct store_bytes){now->segment->key, now->segment->key_len}, &v);
     }
-    store_commit(b, 0, bk_journal_on_done, j);
+    store_commit(b, now->frees_space ? STORE_FREES_SPACE : 0, bk_journal_on_done, j);
 }
 
 static void bk_journal_on_turn_end(struct loop_task *task)
@@ -790,7 +806,7 @@ static void bk_journal_on_turn_end(struct loop_task *task)
     j->now = j->next;
     j->next = (struct bk_flight){0};
     j->now.changes.has_failed |= j->messages.has_failed;
-    bk_journal_make_segment(j);
+    bk_journal_make_segment(j, 0);
     j->messages.len = 0;
     list_splice_tail(&j->resting, &j->waiting);
     list_splice_tail(&j->left, &j->leaving);
@@ -800,9 +816,57 @@ static void bk_journal_on_turn_end(struct loop_task *task)
     bk_journal_send(j);
 }
 
+static void bk_items_append(struct bk_items *to, struct bk_items *from)
+{
+    struct bk_item *list = realloc(to->list, (to->n + from->n + 1) * sizeof *list);
+    if (!list)
+        abort(); /* as in bk_journal_send() */
+    if (from->n > 0)
+        memcpy(list + to->n, from->list, from->n * sizeof *list);
+    free(from->list);
+    *to = (struct bk_items){.list = list, .n = to->n + from->n, .room = to->n + from->n + 1};
+    *from = (struct bk_items){0};
+}
+
+/* Those of `next` are answered with those of `now`. */
+static void bk_journal_join_answers(struct bk_journal *j)
+{
+    struct bk_answers *a = j->now.answers;
+    if (!a) {
+        j->now.answers = bk_answers_begin(j, &j->next.waiters);
+    } else if (j->next.waiters.n > 0) {
+        for (size_t i = 0; i < j->next.waiters.n; i++)
+            *bk_waiters_add(&a->waiters) = j->next.waiters.list[i];
+        free(j->next.waiters.list);
+        a->n_due += bk_peers_hold(j->worker, bk_answers_step, a);
+    }
+    j->next.waiters = (struct bk_waiters){0};
+}
+
+/* There was no room for `now`. What has changed since may free more than it takes (acknowledged messages go), and must
+ * not wait behind it: both become one. */
+static void bk_journal_join_flights(struct bk_journal *j)
+{
+    const size_t first = j->now.items.n;
+    bk_journal_write_sessions(j);
+    bk_put_raw(&j->now.changes, j->next.changes.bytes, j->next.changes.len);
+    j->now.changes.has_failed |= j->next.changes.has_failed | j->messages.has_failed;
+    j->now.frees_space |= j->next.frees_space;
+    bk_flight_clear(&j->next);
+    bk_items_append(&j->now.items, &j->next.items);
+    bk_journal_make_segment(j, first);
+    j->messages.len = 0;
+    list_splice_tail(&j->resting, &j->waiting);
+    list_splice_tail(&j->left, &j->leaving);
+    bk_journal_join_answers(j);
+}
+
 static void bk_journal_on_retry(struct loop_timer *timer)
 {
-    bk_journal_send(container_of(timer, struct bk_journal, retry));
+    struct bk_journal *j = container_of(timer, struct bk_journal, retry);
+    if (j->is_full && bk_journal_has_work(j))
+        bk_journal_join_flights(j);
+    bk_journal_send(j);
 }
 
 /* --- Life */

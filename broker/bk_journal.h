@@ -105,7 +105,7 @@ void bk_journal_inbound(struct bk_worker *w, const struct bk_publication *p);
 void bk_journal_inbound_gone(struct bk_session *s, uint16_t id);
 /* C goes: what waits for it is forgotten. */
 void bk_journal_forget(struct bk_client *c);
-/* The store has no room: nothing new can be promised. */
+/* The store has no room for something of any worker: nothing new can be promised. */
 bool bk_journal_is_full(const struct bk_worker *w);
 
 /* --- After a restart, see bk_recover.c */

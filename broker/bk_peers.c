@@ -273,7 +273,7 @@ void bk_peers_interest_ends(struct bk_worker *w, const struct topic_filter *filt
     bk_peers_tell_interest(w->peers, filter, false);
 }
 
-void bk_peers_share(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, uint32_t n_here, uint32_t n_away)
+void bk_peers_share(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, const struct bk_share_count *count)
 {
     struct bk_peers *p = w->peers;
     for (unsigned i = 0; p && i < p->n; i++) {
@@ -282,8 +282,10 @@ void bk_peers_share(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter
         struct bk_writer *out = bk_peer_begin(&p->list[i], BK_FRAME_SHARE);
         bk_put_bytes(out, text.ptr, text.len);
         bk_put_u32(out, filter_at);
-        bk_put_u32(out, n_here);
-        bk_put_u32(out, n_away);
+        bk_put_u32(out, count->here);
+        bk_put_u32(out, count->away);
+        bk_put_u32(out, count->in_flight);
+        bk_put_u64(out, count->oldest);
         bk_peer_must_confirm(&p->list[i]);
     }
 }
@@ -311,11 +313,12 @@ static int bk_frame_interest(struct bk_peer *peer, struct cursor *c)
 static int bk_frame_share(struct bk_peer *peer, struct cursor *c)
 {
     struct mqtt_bytes text;
-    uint32_t filter_at, n_here, n_away;
-    if (bk_get_bytes(c, &text) != 0 || cursor_read_u32(c, &filter_at) != 0 || cursor_read_u32(c, &n_here) != 0 ||
-        cursor_read_u32(c, &n_away) != 0)
+    uint32_t filter_at;
+    struct bk_share_count count;
+    if (bk_get_bytes(c, &text) != 0 || cursor_read_u32(c, &filter_at) != 0 || cursor_read_u32(c, &count.here) != 0 ||
+        cursor_read_u32(c, &count.away) != 0 || cursor_read_u32(c, &count.in_flight) != 0 ||
+        bk_get_u64(c, &count.oldest) != 0)
         return BK_RECORD_BAD;
-    const struct bk_share_count count = {n_here, n_away};
     return bk_share_set_far(peer->peers->worker, text, filter_at, peer->index, &count);
 }
 

@@ -29,6 +29,7 @@ struct bk_message;
 struct bk_peer;
 struct bk_peers;
 struct bk_publication;
+struct bk_share_count;
 struct bk_worker;
 struct topic_filter;
 
@@ -68,7 +69,8 @@ bool bk_peer_mark(struct bk_peer *peer, uint64_t mark);
 void bk_peers_interest(struct bk_worker *w, const struct topic_filter *filter);
 void bk_peers_interest_ends(struct bk_worker *w, const struct topic_filter *filter);
 /* The members of a shared subscription that this worker has now. */
-void bk_peers_share(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, uint32_t n_here, uint32_t n_away);
+void bk_peers_share(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at,
+                    const struct bk_share_count *count);
 
 /* --- Messages */
 enum bk_peer_publish_flags {

@@ -7,6 +7,7 @@
 #include "bk_audit.h"
 #include "bk_broker.h"
 #include "bk_client.h"
+#include "bk_full.h"
 #include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_marks.h"
@@ -290,6 +291,8 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
 
 enum gate_answer bk_publish_go_on(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
 {
+    if (packet->publish.qos > 0 && c->version != MQTT_V5 && bk_journal_is_full(c->worker))
+        return bk_full_hold(c, packet);
     const uint8_t fault = bk_publish_fault(c, packet, topic);
     if (fault != MQTT_REASON_SUCCESS)
         return bk_publish_refuse(c, packet, topic, fault);

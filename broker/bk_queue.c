@@ -258,7 +258,7 @@ int bk_queue_restore_open(struct bk_queue *q, uint64_t number, uint16_t id, enum
     return 0;
 }
 
-static struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number)
+struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number)
 {
     for (uint32_t i = 0; i < q->n_stragglers; i++)
         if (q->stragglers[i].number == number)
@@ -308,6 +308,17 @@ int bk_queue_restore_message(struct bk_queue *q, uint64_t number, struct bk_mess
     e->retain = retain;
     q->bytes += bk_message_bytes(message);
     return true;
+}
+
+void bk_queue_restored(struct bk_queue *q)
+{
+    struct bk_entry *e;
+    for (uint64_t pos = 0; (e = bk_queue_open_next(q, &pos));) {
+        if (e->state != BK_ENTRY_SENT || e->message)
+            continue;
+        bk_queue_done(q, e);
+        pos = 0; /* others may have moved */
+    }
 }
 
 /* --- Walking */

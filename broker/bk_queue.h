@@ -73,6 +73,8 @@ struct bk_entry *bk_queue_waiting_first(struct bk_queue *q);
 struct bk_entry *bk_queue_begin(struct bk_queue *q);
 /* The open exchange of ID; NULL: there is none. */
 struct bk_entry *bk_queue_find(struct bk_queue *q, uint16_t id);
+/* The open exchange of NUMBER; NULL: it is done, or waits. */
+struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number);
 /* PUBREC has come: the message is needed no more, the exchange goes on. */
 void bk_queue_release(struct bk_queue *q, struct bk_entry *entry);
 /* Nobody can ask for the message again, though it is not acknowledged. */
@@ -90,6 +92,10 @@ int bk_queue_restore_open(struct bk_queue *q, uint64_t number, uint16_t id, enum
 /* MESSAGE and TAG belong to NUMBER: taken over if that is still open or waits, else they go. True: taken over. */
 int bk_queue_restore_message(struct bk_queue *q, uint64_t number, struct bk_message *message, struct bk_tag *tag,
                              uint8_t qos, bool retain);
+
+/* All has been restored: PUBLISHes that were sent and whose message is not there are done with (it had been
+ * acknowledged, or was lost with a part of the store). */
+void bk_queue_restored(struct bk_queue *q);
 
 /* Walk the open exchanges in the order of delivery: *POS starts at 0. NULL at the end. Nothing is pushed or done
  * meanwhile. */

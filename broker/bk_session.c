@@ -10,11 +10,10 @@
 #include "bk_access.h"
 #include "bk_broker.h"
 #include "bk_client.h"
-#include "bk_deliver.h"
+#include "bk_handover.h"
 #include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_marks.h"
-#include "bk_message.h"
 #include "bk_options.h"
 #include "bk_peers.h"
 #include "bk_quota.h"
@@ -120,6 +119,14 @@ static void bk_session_renew_quota(struct bk_session *s)
             mqtt_inflight_advance(&s->inbound, id, MQTT_INFLIGHT_PUBREL_ALONE);
 }
 
+bool bk_session_has_shares(const struct bk_session *s)
+{
+    for (uint32_t i = 0; i < s->n_subscriptions; i++)
+        if (s->subscriptions[i].share)
+            return true;
+    return false;
+}
+
 void bk_session_join(struct bk_session *s, struct bk_client *c)
 {
     loop_timer_stop(&s->timer);
@@ -147,6 +154,7 @@ void bk_session_leave(struct bk_session *s)
         s->will->due_ms = now_ms + 1000ull * s->will->delay_s;
     bk_journal_session(s);
     bk_session_start_timer(s);
+    bk_handover_leave(s);
 }
 
 /* --- What its user may have */
@@ -369,28 +377,6 @@ bool bk_session_unsubscribe(struct bk_session *s, struct mqtt_bytes filter)
 
 /* --- The end */
 
-/* What a member of shared subscriptions has not acknowledged goes to another one, but not QoS 2 that was sent
- * (MQTT-4.8.2-5). */
-static void bk_session_pass_on(struct bk_session *s, struct bk_entry *e)
-{
-    struct bk_publication p;
-    if (!e->message || !e->tag || !e->tag->share || (e->qos == 2 && e->state != BK_ENTRY_WAITING))
-        return;
-    if (!bk_publication_of(&p, e->message, loop_now_ms(s->worker->loop), &s->worker->scratch))
-        return;
-    bk_share_publish(e->tag->share, &p, s);
-    bk_publication_end(&p);
-}
-
-static void bk_session_pass_on_all(struct bk_session *s)
-{
-    struct bk_entry *e;
-    for (uint64_t pos = 0; (e = bk_queue_open_next(&s->queue, &pos));)
-        bk_session_pass_on(s, e);
-    for (uint64_t pos = 0; (e = bk_queue_waiting_next(&s->queue, &pos));)
-        bk_session_pass_on(s, e);
-}
-
 void bk_session_end(struct bk_session *s)
 {
     struct bk_worker *w = s->worker;
@@ -401,7 +387,7 @@ void bk_session_end(struct bk_session *s)
         bk_session_drop_subscription(s, s->n_subscriptions - 1);
     free(s->subscriptions);
     if (!w->is_stopping) {
-        bk_session_pass_on_all(s);
+        bk_handover_end(s);
         bk_journal_session_gone(s);
         if (w->hook_kinds & BK_HOOK_SESSION_END)
             bk_hooks_session_ended(s);
@@ -435,6 +421,7 @@ uint8_t bk_session_restore_subscription(struct bk_session *s, const struct mqtt_
 void bk_session_restored(struct bk_session *s)
 {
     const uint64_t now_ms = loop_now_ms(s->worker->loop);
+    bk_queue_restored(&s->queue);
     if (s->expires_ms == 0 && s->expiry_s != BK_EXPIRY_NEVER)
         s->expires_ms = now_ms + 1000ull * s->expiry_s;
     if (s->will && s->will->due_ms == 0)

@@ -100,6 +100,8 @@ void bk_session_set_grant(struct bk_session *s, struct bk_grant *g);
 void bk_session_charge(struct bk_session *s);
 /* The rules have been read again: what is subscribed to stays, but only what is allowed now is delivered. */
 void bk_session_renew_grant(struct bk_session *s);
+/* Whether any of its subscriptions is a shared one. */
+bool bk_session_has_shares(const struct bk_session *s);
 /* False: there is no such subscription. */
 bool bk_session_unsubscribe(struct bk_session *s, struct mqtt_bytes filter);
 

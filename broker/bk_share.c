@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bk_client.h"
 #include "bk_deliver.h"
 #include "bk_marks.h"
 #include "bk_message.h"
@@ -15,6 +16,8 @@
 #include "bk_session.h"
 #include "bk_tag.h"
 #include "bk_worker.h"
+
+enum { BK_SHARE_FEW = 3 }; /* messages in flight: not worth telling */
 
 struct bk_share *bk_share_ref(struct bk_share *s)
 {
@@ -77,6 +80,17 @@ static struct bk_member *bk_share_member(const struct bk_share *s, const struct 
 bool bk_share_has(const struct bk_share *s, const struct bk_session *session)
 {
     return bk_share_member(s, session) != NULL;
+}
+
+bool bk_share_has_other(const struct bk_share *s, const struct bk_session *session)
+{
+    for (unsigned i = 0; s->workers && i < s->worker->n_workers; i++)
+        if (i != s->worker->index_of && s->workers[i].here > 0)
+            return true;
+    for (size_t i = 0; i < s->n_members; i++)
+        if (s->members[i].session != session && s->members[i].session->client)
+            return true;
+    return false;
 }
 
 /* The first member anywhere makes the entry in the index. */
@@ -187,19 +201,48 @@ static size_t bk_share_start(const struct bk_share *s, const struct bk_publicati
     return 0;
 }
 
+static uint32_t bk_member_in_flight(const struct bk_member *m)
+{
+    const uint64_t n = m->session->queue.open + bk_queue_waiting(&m->session->queue);
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* What the policy wants to be least, among members that can take the message equally well. */
+static uint64_t bk_member_cost(const struct bk_share *s, const struct bk_member *m)
+{
+    switch ((enum bk_share_policy)s->worker->options->shared_policy) {
+    case BK_SHARE_LEAST_INFLIGHT:
+        return bk_member_in_flight(m);
+    case BK_SHARE_STICKY:
+        return m->session->client ? m->session->client->number : UINT64_MAX;
+    case BK_SHARE_ROUND_ROBIN:
+    case BK_SHARE_HASH_CLIENT:
+    case BK_SHARE_HASH_TOPIC:
+        break;
+    }
+    return 0; /* who is looked at first */
+}
+
+/* The same of a worker's members; SELF is the best of this worker, and the one that counts there. */
+static uint64_t bk_share_worker_cost(const struct bk_share *s, unsigned worker, const struct bk_member *self)
+{
+    const struct bk_share_count *count = &s->workers[worker];
+    if (worker == s->worker->index_of)
+        return bk_member_cost(s, self);
+    if (s->worker->options->shared_policy == BK_SHARE_STICKY)
+        return count->oldest;
+    return s->worker->options->shared_policy == BK_SHARE_LEAST_INFLIGHT ? count->in_flight : 0;
+}
+
 static bool bk_member_is_better(const struct bk_share *s, const struct bk_member *a, const struct bk_member *b)
 {
     const int rank_a = bk_member_rank(a), rank_b = bk_member_rank(b);
-    if (rank_a != rank_b || s->worker->options->shared_policy != BK_SHARE_LEAST_INFLIGHT)
-        return rank_a > rank_b;
-    return a->session->queue.open + bk_queue_waiting(&a->session->queue) <
-           b->session->queue.open + bk_queue_waiting(&b->session->queue);
+    return rank_a != rank_b ? rank_a > rank_b : bk_member_cost(s, a) < bk_member_cost(s, b);
 }
 
 /* Of this worker; the first of the best rank from START on is taken. NULL: nobody. */
 static struct bk_member *bk_share_choose(struct bk_share *s, size_t start, const struct bk_session *except)
 {
-    const bool takes_best_rank = s->worker->options->shared_policy != BK_SHARE_LEAST_INFLIGHT;
     struct bk_member *best = NULL;
     for (size_t i = 0; i < s->n_members; i++) {
         struct bk_member *m = &s->members[(start + i) % s->n_members];
@@ -207,7 +250,7 @@ static struct bk_member *bk_share_choose(struct bk_share *s, size_t start, const
             continue;
         if (!best || bk_member_is_better(s, m, best))
             best = m;
-        if (takes_best_rank && bk_member_rank(best) == 3)
+        if (bk_member_rank(best) == 3 && bk_member_cost(s, best) == 0)
             break;
     }
     return best;
@@ -222,22 +265,36 @@ struct bk_share_search {
 
 enum { BK_SHARE_NOWHERE = UINT32_MAX };
 
-/* The first worker from the beginning on where somebody is connected (or, IS_AWAY, somebody will be again), of those
- * that have not been tried; this one only if its best member has RANK. */
+static bool bk_share_may_take(const struct bk_share *s, const struct bk_share_search *q, unsigned worker, int rank,
+                              bool is_away)
+{
+    if (worker == s->worker->index_of)
+        return q->self && bk_member_rank(q->self) >= rank;
+    if (bk_workers_set_has(q->tried, worker))
+        return false;
+    return (is_away ? s->workers[worker].away : s->workers[worker].here) > 0;
+}
+
+/* The best worker, by the policy, the first from the beginning on among equals, where somebody is connected (or,
+ * IS_AWAY, somebody will be again), of those that have not been tried; this one only if its best member has RANK. */
 static unsigned bk_share_find_worker(const struct bk_share *s, const struct bk_share_search *q, int rank, bool is_away)
 {
     const struct bk_worker *w = s->worker;
-    assert(s->workers || w->n_workers == 1);
+    unsigned best = BK_SHARE_NOWHERE;
+    uint64_t least = UINT64_MAX;
+    if (!s->workers)
+        return bk_share_may_take(s, q, w->index_of, rank, is_away) ? w->index_of : BK_SHARE_NOWHERE;
     for (unsigned i = 0; i < w->n_workers; i++) {
         const unsigned at = (q->first + i) % w->n_workers;
-        if (at == w->index_of) {
-            if (q->self && bk_member_rank(q->self) >= rank)
-                return at;
-        } else if (!bk_workers_set_has(q->tried, at) && (is_away ? s->workers[at].away : s->workers[at].here) > 0) {
-            return at;
-        }
+        if (!bk_share_may_take(s, q, at, rank, is_away))
+            continue;
+        const uint64_t cost = bk_share_worker_cost(s, at, q->self);
+        if (best != BK_SHARE_NOWHERE && cost >= least)
+            continue;
+        best = at;
+        least = cost;
     }
-    return BK_SHARE_NOWHERE;
+    return best;
 }
 
 /* Who can take it at once, or is connected elsewhere and has not been asked; who is connected here; who is away. */
@@ -284,12 +341,20 @@ static bool bk_share_place(struct bk_share *s, struct bk_publication *p, const s
     struct bk_share_search q = {.tried = tried};
     q.first = bk_workers_set_has(tried, here) || !s->workers ? here : bk_share_worker_of(s, &slot);
     q.self = bk_share_choose(s, q.first == here ? slot : 0, except);
-    bk_workers_set_add(tried, here);
-    const unsigned at = bk_share_choose_worker(s, &q);
+    const bool is_open = q.self && bk_member_rank(q.self) == 3;
+    const bool is_from_far = bk_workers_set_has(tried, here);
+    if (!is_open)
+        bk_workers_set_add(tried, here);
+    /* Whoever was chosen by somebody else takes it if it can: otherwise it might go to and fro. */
+    const unsigned at = is_open && is_from_far ? here : bk_share_choose_worker(s, &q);
     if (at == BK_SHARE_NOWHERE)
         return false;
-    if (at == here)
-        return bk_share_deliver(s, q.self, p);
+    if (at == here) {
+        assert(q.self);
+        const bool is_taken = bk_share_deliver(s, q.self, p);
+        bk_share_delivered(s);
+        return is_taken;
+    }
     struct bk_peer *peer = p->far ? p->far : bk_peers_get(s->worker->peers, at);
     bk_peer_publish_shared(peer, p, bk_share_text(s), tried, at == q.first ? (uint32_t)slot : 0);
     return true;
@@ -303,7 +368,7 @@ bool bk_share_publish(struct bk_share *s, struct bk_publication *p, const struct
     if (p->had.len > 0 && bk_marks_has_share(p->had, bk_share_text(s)))
         return true;
     const size_t start = bk_share_start(s, p);
-    s->turn = start + (s->worker->options->shared_policy == BK_SHARE_STICKY ? 0 : 1);
+    s->turn = start + 1;
     return bk_share_place(s, p, except, &tried, start);
 }
 
@@ -312,26 +377,57 @@ void bk_share_publish_far(struct bk_worker *w, struct mqtt_bytes text, struct bk
 {
     struct bk_share *s = bk_share_find(w, text);
     bk_workers_set_add(tried, w->index_of); /* SLOT is one of this worker's */
-    if (!s || !bk_share_place(s, p, NULL, tried, slot))
+    if (s && bk_share_place(s, p, NULL, tried, slot))
+        return;
+    if (p->far)
+        bk_peer_publish_shared(p->far, p, text, tried, 0); /* the last members here have just gone */
+    else
         metric_add(&w->metrics.publishes_unmatched, 1);
 }
 
 /* --- Members elsewhere */
 
+static struct bk_share_count bk_share_count_here(const struct bk_share *s)
+{
+    struct bk_share_count now = {.in_flight = UINT32_MAX, .oldest = UINT64_MAX};
+    for (size_t i = 0; i < s->n_members; i++) {
+        const struct bk_session *m = s->members[i].session;
+        now.here += m->client != NULL;
+        now.away += !m->client && m->expiry_s > 0;
+        if (!m->client)
+            continue;
+        const uint32_t in_flight = bk_member_in_flight(&s->members[i]);
+        now.in_flight = in_flight < now.in_flight ? in_flight : now.in_flight;
+        now.oldest = m->client->number < now.oldest ? m->client->number : now.oldest;
+    }
+    return now;
+}
+
+/* Whether others should hear that not TOLD but NOW are in flight: twice as many, or half of them, with some room where
+ * they are few; and none, lest a member without any is passed over for ever. */
+static bool bk_share_is_worth_telling(uint32_t told, uint32_t now)
+{
+    const uint64_t less = told < now ? told : now, more = told < now ? now : told;
+    return more > 2 * less + BK_SHARE_FEW || (now == 0 && told > 0);
+}
+
 void bk_share_tell(struct bk_share *s)
 {
-    struct bk_share_count now = {0};
     if (!s->workers)
         return;
-    for (size_t i = 0; i < s->n_members; i++) {
-        now.here += s->members[i].session->client != NULL;
-        now.away += s->members[i].session->client == NULL && s->members[i].session->expiry_s > 0;
-    }
+    const struct bk_share_count now = bk_share_count_here(s);
     struct bk_share_count *told = &s->workers[s->worker->index_of];
-    if (told->here == now.here && told->away == now.away)
+    if (told->here == now.here && told->away == now.away && told->oldest == now.oldest &&
+        !bk_share_is_worth_telling(told->in_flight, now.in_flight))
         return;
     *told = now;
-    bk_peers_share(s->worker, bk_share_text(s), s->filter_at, now.here, now.away);
+    bk_peers_share(s->worker, bk_share_text(s), s->filter_at, &now);
+}
+
+void bk_share_delivered(struct bk_share *s)
+{
+    if (s && s->workers && s->worker->options->shared_policy == BK_SHARE_LEAST_INFLIGHT)
+        bk_share_tell(s);
 }
 
 int bk_share_set_far(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, unsigned worker,

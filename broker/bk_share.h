@@ -3,8 +3,11 @@
  *
  * Chosen is a member that is there and can take the message now; if none can, one that is there; if none is, one that
  * is away and keeps its queue. The policy decides among equals. A QoS 1 message that a member has not acknowledged when
- * its session ends goes to another member; QoS 2, once sent, stays (MQTT-4.8.2-4, -5); a PUBACK or PUBREC of 0x80 and
- * above discards it (MQTT-4.8.2-6).
+ * its connection ends goes to another member (bk_handover.h); QoS 2, once sent, stays (MQTT-4.8.2-4, -5); a PUBACK or
+ * PUBREC of 0x80 and above discards it (MQTT-4.8.2-6).
+ *
+ * Policies look at all members of all workers: round robin and the hashes count them in one order; sticky is the one
+ * that has been connected for longest; least in flight knows other workers' numbers only roughly (bk_share_tell()).
  *
  * Members may be at several workers. Each knows its own, and how many the others have; the worker of the publisher
  * chooses a worker, which chooses a member, or returns the message if nobody there can take it now: then it goes to one
@@ -43,10 +46,12 @@ struct bk_member {
     uint32_t options;   /* bk_route.h */
 };
 
-/* Members of one worker. */
+/* Members of one worker, as far as others need to know to choose it. */
 struct bk_share_count {
     uint32_t here; /* connected */
     uint32_t away;
+    uint32_t in_flight; /* least in flight: at the connected member that has least, roughly */
+    uint64_t oldest;    /* sticky: number of the client that has been connected for longest */
 };
 
 struct bk_share {
@@ -58,7 +63,7 @@ struct bk_share {
     struct bk_share_count
         *workers;   /* by worker, of this one what the others have been told; NULL: it is the only one */
     uint32_t n_far; /* members at other workers */
-    size_t turn;    /* round robin: who is next; sticky: who has it */
+    size_t turn;    /* who is next; among equals, where the policy has any */
     uint32_t refs;
     uint16_t text_len, filter_at;
     char text[]; /* "$share/GROUP/FILTER" */
@@ -74,6 +79,8 @@ int bk_share_get(struct bk_worker *w, struct mqtt_bytes text, struct mqtt_bytes 
 /* NULL if there is none. No reference. */
 struct bk_share *bk_share_find(struct bk_worker *w, struct mqtt_bytes text);
 bool bk_share_has(const struct bk_share *s, const struct bk_session *session);
+/* Whether a member other than SESSION is connected, anywhere. */
+bool bk_share_has_other(const struct bk_share *s, const struct bk_session *session);
 /* MEMBER, whose tag is taken over, is one from now on, perhaps with other options than before. 0 or -ENOMEM. */
 int bk_share_join(struct bk_share *s, const struct bk_member *member, bool *ret_was_member);
 /* BK_ENTRY_GUARDED or 0, for SESSION's deliveries from now on. */
@@ -90,6 +97,9 @@ void bk_share_publish_far(struct bk_worker *w, struct mqtt_bytes text, struct bk
 
 /* Members have come, gone, connected or disconnected: the other workers hear it. */
 void bk_share_tell(struct bk_share *s);
+/* A delivery to a member has begun or ended: with the policy least in flight the others hear it if it makes much of a
+ * difference. NULL is fine. */
+void bk_share_delivered(struct bk_share *s);
 /* And this one hears it of WORKER. FILTER_AT is where the filter begins in TEXT. 0 or -ENOMEM. */
 int bk_share_set_far(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter_at, unsigned worker,
                      const struct bk_share_count *count);

@@ -8,6 +8,8 @@
 
 #include "bk_broker.h"
 #include "bk_client.h"
+#include "bk_full.h"
+#include "bk_handover.h"
 #include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_options.h"
@@ -59,6 +61,7 @@ static void bk_worker_on_tick(struct loop_timer *timer)
     struct bk_worker *w = container_of(timer, struct bk_worker, tick);
     byte_budget_tick(&w->budget, loop_now_ms(w->loop));
     bk_retain_tick(w);
+    bk_full_tick(w);
     if (w->options->slow_consumer == BK_SLOW_PACE)
         list_for_each (it, &w->clients)
             bk_pace_tick(list_entry(it, struct bk_client, link));
@@ -77,6 +80,7 @@ static void bk_worker_free(struct bk_worker *w)
     metrics_remove(broker_metrics(w->broker), &w->tenant_metrics);
     w->journal = bk_journal_free(w->journal);
     w->peers = bk_peers_free(w->peers);
+    bk_handover_forget_all(w);
     bk_routes_deinit(&w->routes);
     topic_index_free(w->index);
     bk_scratch_deinit(&w->scratch);
@@ -156,6 +160,8 @@ static int bk_worker_init(struct worker *worker, void *arg)
     map_init(&w->far_publishers, bk_node_is_number);
     map_init(&w->questions, bk_node_is_number);
     list_init(&w->answers);
+    list_init(&w->full_waits);
+    list_init(&w->handovers);
     list_init(&w->clients);
     list_init(&w->asked);
     w->hooks = broker_hooks(w->broker);

@@ -94,6 +94,8 @@ struct bk_worker {
     struct map far_publishers;        /* whom a slow subscriber here holds back there, see bk_pace.c */
     struct map questions;             /* to peers, for retained messages, by number, see bk_retain.c */
     struct list answers;              /* and those of theirs */
+    struct list full_waits;           /* clients whose PUBLISH waits for room in the store */
+    struct list handovers;            /* that other workers have not confirmed, see bk_handover.c */
     struct list clients;              /* all connections */
     struct list asked;                /* to hooks, that are not answered yet */
     struct byte_budget_loop budget;

@@ -128,7 +128,7 @@ def who_has_gone_is_told_and_missed_by_nobody(t):
     polite = t.connected('polite')
     polite.send(wire.publish(polite.version, t.topic('stuck'), b'last', 1, 1), wire.disconnect(polite.version))
     old = t.connected('old', client_id='same')
-    old.send(wire.publish(old.version, t.topic('stuck/old'), b'never', 1, 1))
+    old.send(wire.publish(old.version, t.topic('stuck/old'), b'never', 1, 1), wire.publish(old.version, t.topic('behind'), b'never'))
     connecting = t.client('connecting')
     connecting.send(wire.connect(t.version, 'connecting', username='stuck'))
     host.wait_log(f'host: publishes polite.* {t.topic("stuck")}|host: publishes .*-polite {t.topic("stuck")}')

@@ -1,15 +1,18 @@
 """What mqtt-broker keeps through its own end: sessions, messages, retained messages, wills."""
 
+import errno
 import os
 import random
+import select
 import subprocess
+import sys
 import threading
 import time
 
 from lib import wire
-from lib.case import chain_test
+from lib.case import Skip, chain_test
 from lib.peer import PATIENCE
-from lib.programs import free_port
+from lib.programs import Program, free_port
 from lib.persistent import check, start_pairs, wait_for_progress
 from lib.swarm import Swarm
 from lib.wire import V31, V311, V5
@@ -261,3 +264,112 @@ def a_damaged_store_is_refused_and_repaired(t):
     late.subscribe((t.topic('#'), 0))
     got = late.receive_many(150)
     assert all(message.payload == b'x' * 500 for message in got)
+
+
+HOLD = 'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); print("mounted", flush=True); signal.sigwait([15])'
+
+
+class SmallDisk:
+    """A file system of its own with SIZE, in a name space that lasts as long as the test. Programs come into it by `wrapper`."""
+
+    def __init__(self, t, size):
+        folder = os.path.join(t.folder, 'disk')
+        os.mkdir(folder)
+        mount = f'mount -t tmpfs -o size={size} tmpfs {folder} && mkdir -m 700 {folder}/store && exec {sys.executable} -c "$0"'
+        holder = t.add(Program('disk', ['unshare', '-rm', 'sh', '-c', mount, HOLD]))
+        try:
+            holder.wait_log('mounted')
+        except AssertionError:
+            t.programs.remove(holder)
+            raise Skip('no file system may be mounted here') from None
+        self.wrapper = ('nsenter', f'--target={holder.pid}', '--user', '--mount', '--preserve-credentials')
+        self.path, self.t = f'/proc/{holder.pid}/root{folder}', t
+        self.options = ('--store', f'lmdb:{folder}/store', '--workers', '2', '--max-queued-messages', '0', '--max-queued-bytes', '0')
+
+    def broker(self, listen='mqtt://127.0.0.1:0'):
+        broker = self.t.broker(*self.options, listens=(listen,), wrapper=self.wrapper)
+        self.t.address = broker.address
+        return broker
+
+    def fill(self):
+        """Nothing is left but what the store has taken already."""
+        with open(os.path.join(self.path, 'ballast'), 'wb', buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(4096))
+            except OSError as e:
+                assert e.errno == errno.ENOSPC, e
+
+    def free(self):
+        os.remove(os.path.join(self.path, 'ballast'))
+
+
+def publish_until_full(pub, topic, broker):
+    """The payloads that were acknowledged; one more has been sent and waits."""
+    acknowledged = []
+    while True:
+        payload = b'%04d' % len(acknowledged) + b'x' * 50000
+        packet_id = pub.new_id()
+        pub.send(wire.publish(pub.version, topic, payload, 1, packet_id))
+        while not select.select([pub.sock], [], [], 0.02)[0]:
+            if 'it is full' in broker.log():
+                return acknowledged, payload, packet_id
+        pub.expect('PUBACK', packet_id=packet_id)
+        acknowledged.append(payload)
+
+
+@chain_test(V311, V5)
+def a_full_disk_loses_nothing(t):
+    """5.0: Quota exceeded; 3.1.1: no answer until there is room. QoS 0 goes on. Then all goes on, and a kill loses nothing."""
+    disk = SmallDisk(t, '12m')
+    broker = disk.broker()
+    expiry = {'properties': [('session_expiry', 1000)]} if t.version == V5 else {}
+    sub = t.connected('sub', clean=False, **expiry)
+    sub.subscribe((t.topic('kept'), 1))
+    sub.disconnect()
+    live = t.connected('live')
+    live.subscribe((t.topic('live'), 0))
+    pub, other, third = (t.connected(name) for name in ('pub', 'other', 'third'))
+    pub.is_quiet = True
+    disk.fill()
+    wanted, waiting, waiting_id = publish_until_full(pub, t.topic('kept'), broker)
+    assert len(wanted) > 5
+    other.send(wire.publish(t.version, t.topic('kept'), b'other', 1, 77))
+    if t.version == V5:
+        other.expect('PUBACK', packet_id=77, code=0x97)
+    third.publish(t.topic('live'), b'QoS 0')
+    live.receive(t.topic('live'), b'QoS 0')
+    for client in (pub, other):
+        assert not select.select([client.sock], [], [], 0)[0], 'an answer'
+    disk.free()
+    pub.expect('PUBACK', packet_id=waiting_id)
+    wanted.append(waiting)
+    if t.version == V311:
+        other.expect('PUBACK', packet_id=77)
+        wanted.append(b'other')
+    broker.wait_log('takes changes again')
+    broker.kill()
+    disk.broker('mqtt://{}:{}'.format(*broker.address))
+    sub = t.client('sub')
+    sub.is_quiet = True
+    sub.connect(present=True, clean=False, **expiry)
+    assert [message.payload for message in sub.receive_many(len(wanted))] == wanted
+
+
+@chain_test(V5)
+def a_full_disk_gets_room_by_what_is_acknowledged(t):
+    """Nobody frees space: subscribers that take what waits for them do."""
+    disk = SmallDisk(t, '12m')
+    broker = disk.broker()
+    sub = t.connected('sub', clean=False, properties=[('session_expiry', 1000)])
+    sub.subscribe((t.topic('kept'), 1))
+    pub = t.connected('pub')
+    pub.is_quiet = sub.is_quiet = True
+    disk.fill()
+    wanted, waiting, waiting_id = publish_until_full(pub, t.topic('kept'), broker)
+    got = sub.receive_many(len(wanted) + 1)             # acknowledged now, not before
+    assert [message.payload for message in got] == wanted + [waiting]
+    pub.expect('PUBACK', packet_id=waiting_id)
+    for i in range(20):
+        pub.publish(t.topic('kept'), b'%d' % i + b'y' * 50000, 1)
+        sub.receive(t.topic('kept'))

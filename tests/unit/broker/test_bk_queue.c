@@ -215,6 +215,25 @@ START_TEST(it_comes_back_from_its_records)
 }
 END_TEST
 
+START_TEST(what_was_sent_and_has_no_message_is_done_with)
+{
+    struct bk_queue q = {0};
+    uint64_t pos = 0;
+    bk_queue_restore(&q, 10, 9);
+    ck_assert_int_eq(bk_queue_restore_open(&q, 6, 6, BK_ENTRY_SENT), 0);
+    ck_assert_int_eq(bk_queue_restore_open(&q, 7, 7, BK_ENTRY_SENT), 0);
+    ck_assert_int_eq(bk_queue_restore_open(&q, 8, 8, BK_ENTRY_RELEASED), 0);
+    ck_assert_int_eq(bk_queue_restore_open(&q, 9, 3, BK_ENTRY_SENT), 0); /* one that had stepped aside */
+    ck_assert_int_eq(bk_queue_restore_message(&q, 7, a_message("there"), NULL, 1, false), true);
+    bk_queue_restored(&q);
+    ck_assert_uint_eq(q.open, 2);
+    ck_assert_uint_eq(bk_queue_open_next(&q, &pos)->id, 7);
+    ck_assert_uint_eq(bk_queue_open_next(&q, &pos)->id, 8);
+    ck_assert_ptr_null(bk_queue_open_next(&q, &pos));
+    bk_queue_deinit(&q);
+}
+END_TEST
+
 START_TEST(records_that_cannot_be_are_refused)
 {
     struct bk_queue q = {0};
@@ -239,6 +258,7 @@ static Suite *bk_queue_suite(void)
     tcase_add_test(tcase, walks_are_in_order_of_delivery);
     tcase_add_test(tcase, a_skipped_one_uses_up_an_id);
     tcase_add_loop_test(tcase, it_comes_back_from_its_records, 0, 5);
+    tcase_add_test(tcase, what_was_sent_and_has_no_message_is_done_with);
     tcase_add_test(tcase, records_that_cannot_be_are_refused);
     return suite;
 }
