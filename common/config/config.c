@@ -38,17 +38,28 @@ static int config_slots_init(struct config_slots *s, const struct config_row *fi
     return 0;
 }
 
+static void config_entry_list_deinit(struct config_entry_list *list);
+
 static void config_slots_deinit(struct config_slots *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         config_list_free(&s->slots[i].texts);
         free(s->slots[i].origin);
     }
+    for (size_t i = 0; i < s->n_lists; i++)
+        config_entry_list_deinit(&s->lists[i]);
     free(s->slots);
+    free(s->lists);
     *s = (struct config_slots){.slots = NULL};
 }
 
 /* --- Lists of entries */
+
+static struct config_entry_list config_entry_list_of(const struct config_entries *e)
+{
+    return (struct config_entry_list){
+        .name = e->name, .tables = e->tables, .n_tables = e->n_tables, .inner = e->inner, .n_inner = e->n_inner};
+}
 
 static int config_loader_init_lists(struct config_loader *l)
 {
@@ -62,8 +73,7 @@ static int config_loader_init_lists(struct config_loader *l)
                                                             .tables = p->listeners->tables,
                                                             .n_tables = p->listeners->n_tables};
     for (size_t i = 0; i < p->n_entries; i++)
-        l->lists[l->n_lists++] = (struct config_entry_list){
-            .name = p->entries[i].name, .tables = p->entries[i].tables, .n_tables = p->entries[i].n_tables};
+        l->lists[l->n_lists++] = config_entry_list_of(&p->entries[i]);
     return 0;
 }
 
@@ -74,13 +84,36 @@ static void config_entry_list_deinit(struct config_entry_list *list)
     free(list->entries);
 }
 
-struct config_entry_list *config_loader_find_list(const struct config_loader *l, const char *name)
+static struct config_entry_list *config_find_list(struct config_entry_list *lists, size_t n, const char *name)
 {
-    for (size_t i = 0; i < l->n_lists; i++) {
-        if (strcmp(l->lists[i].name, name) == 0)
-            return &l->lists[i];
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(lists[i].name, name) == 0)
+            return &lists[i];
     }
     return NULL;
+}
+
+struct config_entry_list *config_loader_find_list(const struct config_loader *l, const char *name)
+{
+    return config_find_list(l->lists, l->n_lists, name);
+}
+
+struct config_entry_list *config_slots_find_list(const struct config_slots *entry, const char *name)
+{
+    return config_find_list(entry->lists, entry->n_lists, name);
+}
+
+static int config_entry_init(struct config_slots *entry, const struct config_entry_list *list)
+{
+    int r = config_slots_init(entry, list->url_row, list->tables, list->n_tables);
+    if (r < 0 || list->n_inner == 0)
+        return r;
+    entry->lists = calloc(list->n_inner, sizeof(*entry->lists));
+    if (!entry->lists)
+        return config_out_of_memory();
+    for (size_t i = 0; i < list->n_inner; i++)
+        entry->lists[entry->n_lists++] = config_entry_list_of(&list->inner[i]);
+    return 0;
 }
 
 struct config_slots *config_entry_list_add(struct config_entry_list *list, unsigned file_line)
@@ -91,10 +124,8 @@ struct config_slots *config_entry_list_add(struct config_entry_list *list, unsig
     list->entries = entries;
     struct config_slots *entry = &entries[list->count];
     *entry = (struct config_slots){.file_line = file_line};
-    if (config_slots_init(entry, list->url_row, list->tables, list->n_tables) < 0)
-        return NULL;
     list->count++;
-    return entry;
+    return config_entry_init(entry, list) < 0 ? NULL : entry;
 }
 
 /* --- The loader */
@@ -265,6 +296,19 @@ int config_refuse_entry(const struct config_loader *l, const char *name, size_t 
                    text);
 }
 
+int config_refuse_inner_entry(const struct config_loader *l, const char *name, size_t index, const char *inner,
+                              size_t inner_index, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    const struct config_slots *around = &config_loader_find_list(l, name)->entries[index];
+    const struct config_slots *entry = &config_slots_find_list(around, inner)->entries[inner_index];
+    return err_set(-EINVAL, "%s:%u: %s: %s", l->file, entry->file_line, inner, text);
+}
+
 bool config_is_given(const struct config_loader *l, const char *name)
 {
     const struct config_slot *slot = config_loader_find(l, name);
@@ -339,13 +383,23 @@ static int config_apply_slots(const struct config_slots *s, void *base)
     return r;
 }
 
-static int config_apply_entries(const struct config_loader *l, const struct config_entries *what, void *target)
+static int config_apply_entries(const struct config_entry_list *list, const struct config_entries *what, void *target);
+
+static int config_apply_entry(const struct config_slots *entry, const struct config_entries *what, void *item)
 {
-    const struct config_entry_list *list = config_loader_find_list(l, what->name);
+    int r = config_apply_slots(entry, item);
+    for (size_t i = 0; r == 0 && i < what->n_inner; i++)
+        r = config_apply_entries(&entry->lists[i], &what->inner[i], item);
+    return r;
+}
+
+/* What LIST says, into the array in TARGET. */
+static int config_apply_entries(const struct config_entry_list *list, const struct config_entries *what, void *target)
+{
     struct config_items *items = config_items_at(target, what->offset);
     int r = config_items_new(items, list->count, what->item_size);
     for (size_t i = 0; r == 0 && i < list->count; i++)
-        r = config_apply_slots(&list->entries[i], (char *)items->items + i * what->item_size);
+        r = config_apply_entry(&list->entries[i], what, (char *)items->items + i * what->item_size);
     return r;
 }
 
@@ -355,7 +409,8 @@ static int config_apply(const struct config_loader *l, void *target)
     if (r == 0 && l->program->listeners)
         r = config_apply_listeners(l, target);
     for (size_t i = 0; r == 0 && i < l->program->n_entries; i++)
-        r = config_apply_entries(l, &l->program->entries[i], target);
+        r = config_apply_entries(config_loader_find_list(l, l->program->entries[i].name), &l->program->entries[i],
+                                 target);
     if (r == 0 && l->program->check)
         r = l->program->check(l, target);
     return r;
@@ -415,14 +470,21 @@ static void config_items_free(struct config_items *items, size_t item_size, size
     *items = (struct config_items){.items = NULL};
 }
 
+static void config_entries_free(const struct config_entries *e, void *target)
+{
+    struct config_items *items = config_items_at(target, e->offset);
+    for (size_t i = 0; i < items->count; i++)
+        for (size_t j = 0; j < e->n_inner; j++)
+            config_entries_free(&e->inner[j], (char *)items->items + i * e->item_size);
+    config_items_free(items, e->item_size, CONFIG_NO_URL, e->tables, e->n_tables);
+}
+
 void config_free(const struct config_program *program, void *target)
 {
     config_free_tables(program->tables, program->n_tables, target);
     const struct config_listeners *ls = program->listeners;
     if (ls)
         config_items_free(config_items_at(target, ls->offset), ls->item_size, ls->url_offset, ls->tables, ls->n_tables);
-    for (size_t i = 0; i < program->n_entries; i++) {
-        const struct config_entries *e = &program->entries[i];
-        config_items_free(config_items_at(target, e->offset), e->item_size, CONFIG_NO_URL, e->tables, e->n_tables);
-    }
+    for (size_t i = 0; i < program->n_entries; i++)
+        config_entries_free(&program->entries[i], target);
 }

@@ -102,14 +102,17 @@ struct config_items {
  *     trunk-identities:
  *       - {name: "spiffe://mqtt.example/site-1", mount-point: site-1}
  *
- * The program gets an array, one element for each entry. */
+ * The program gets an array, one element for each entry. An entry may have such lists of its own, whose arrays are in
+ * its element. */
 struct config_entries {
     const char *name; /* "trunk-identities" */
     const char *help;
-    size_t offset;    /* of struct config_items in the program's options */
+    size_t offset;    /* of struct config_items in the program's options, or in the element of the list around it */
     size_t item_size; /* an element */
     const struct config_table *tables;
     size_t n_tables;
+    const struct config_entries *inner; /* lists in each entry */
+    size_t n_inner;
 };
 
 struct config_loader;
@@ -150,6 +153,9 @@ int config_refuse(const struct config_loader *l, const char *name, const char *f
 /* The same of the entry INDEX of the list NAME. */
 int config_refuse_entry(const struct config_loader *l, const char *name, size_t index, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same of the entry INNER_INDEX of the list INNER in it. */
+int config_refuse_inner_entry(const struct config_loader *l, const char *name, size_t index, const char *inner,
+                              size_t inner_index, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* An option that names a file. PATH NULL: it is not given. */
 struct config_file {
     const char *option;

@@ -81,15 +81,18 @@ static void config_print_tables(const struct config_table *tables, size_t n_tabl
     }
 }
 
-/* In the file alone: its keys are no options of the command line. */
-static void config_print_entries(const struct config_entries *e)
+/* In the file alone: its keys are no options of the command line. AROUND: the list whose entries have it; NULL: none.
+ */
+static void config_print_entries(const struct config_entries *e, const char *around)
 {
-    printf("\n%s: a list in the file\n", e->name);
+    printf("\n%s: a list in %s%s\n", e->name, around ? "each entry of " : "the file", around ? around : "");
     config_print_wrapped(e->help, 0, 2);
     for (size_t i = 0; i < e->n_tables; i++) {
         for (size_t j = 0; j < e->tables[i].n_rows; j++)
             config_print_key(&e->tables[i].rows[j]);
     }
+    for (size_t i = 0; i < e->n_inner; i++)
+        config_print_entries(&e->inner[i], e->name);
 }
 
 void config_print_help(const struct config_loader *l)
@@ -109,7 +112,7 @@ void config_print_help(const struct config_loader *l)
     }
     config_print_tables(p->tables, p->n_tables);
     for (size_t i = 0; i < p->n_entries; i++)
-        config_print_entries(&p->entries[i]);
+        config_print_entries(&p->entries[i], NULL);
     printf("\nSizes S take k, M, G; durations D take ms, s, m, h. Each --some-option is also an environment variable,\n"
            "%sSOME_OPTION, lists separated by commas. Command line beats environment beats file beats default.\n",
            p->env_prefix);

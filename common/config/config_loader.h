@@ -28,7 +28,9 @@ struct config_slot {
 struct config_slots {
     struct config_slot *slots;
     size_t count;
-    unsigned file_line; /* of an entry */
+    struct config_entry_list *lists; /* of an entry: those inside it; NULL: none */
+    size_t n_lists;
+    unsigned file_line; /* likewise */
 };
 
 /* What the file says of one list of entries. */
@@ -37,6 +39,8 @@ struct config_entry_list {
     const struct config_row *url_row; /* of listeners: the first slot of each entry, which has to be given; else NULL */
     const struct config_table *tables;
     size_t n_tables;
+    const struct config_entries *inner;
+    size_t n_inner;
     struct config_slots *entries;
     size_t count;
     unsigned file_line; /* 0: the file has none */
@@ -68,6 +72,8 @@ struct config_slot *config_slots_find(const struct config_slots *slots, const ch
 /* Among the options of the program and of all listeners. */
 struct config_slot *config_loader_find(const struct config_loader *l, const char *name);
 struct config_entry_list *config_loader_find_list(const struct config_loader *l, const char *name);
+/* In an entry. */
+struct config_entry_list *config_slots_find_list(const struct config_slots *entry, const char *name);
 /* A new entry; NULL if memory is short. */
 struct config_slots *config_entry_list_add(struct config_entry_list *list, unsigned file_line);
 /* "; did you mean ...?" or "", from the names in SLOTS (and in MORE, which may be NULL). Into BUF. */

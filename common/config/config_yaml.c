@@ -119,13 +119,14 @@ static int config_yaml_entry(struct config_yaml *y, struct config_entry_list *li
     const unsigned line = config_line(entry);
     if (entry->type != YAML_MAPPING_NODE)
         return config_yaml_wrong(y, line, list->name, "an entry has keys%s", list->url_row ? ", at least url" : "");
+    struct config_slots *around = y->entry;
     y->entry = config_entry_list_add(list, line);
     if (!y->entry)
         return err_set(-ENOMEM, "out of memory");
     int r = config_yaml_mapping(y, entry, "", 0);
     if (r == 0 && list->url_row && y->entry->slots[0].texts.count == 0)
         r = config_yaml_wrong(y, line, list->name, "this entry has no url");
-    y->entry = NULL;
+    y->entry = around;
     return r;
 }
 
@@ -154,7 +155,8 @@ static int config_yaml_pair(struct config_yaml *y, const yaml_node_t *key, const
     const unsigned line = config_line(key);
     char name[2 * CONFIG_NAME_MAX];
     int n = snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "-" : "", own);
-    struct config_entry_list *list = y->entry ? NULL : config_loader_find_list(y->l, name);
+    struct config_entry_list *list =
+        y->entry ? config_slots_find_list(y->entry, name) : config_loader_find_list(y->l, name);
     if (list)
         return config_yaml_entries(y, list, key, value);
 

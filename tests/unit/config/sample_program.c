@@ -123,13 +123,35 @@ static const struct config_row room_rows[] = {
 
 static const struct config_table room_tables[] = {{"", CONFIG_ROWS(room_rows), 0}};
 
+static const struct config_row shelf_rows[] = {
+    {.name = "books",
+     .kind = CONFIG_INT,
+     CONFIG_FIELD(struct sample_shelf, books),
+     .max = 100,
+     .help = "how many stand there"},
+    {.name = "label", .kind = CONFIG_STRING, CONFIG_FIELD(struct sample_shelf, label), .help = "what stands on it"},
+};
+
+static const struct config_table shelf_tables[] = {{"", CONFIG_ROWS(shelf_rows), 0}};
+
+static const struct config_entries room_lists[] = {
+    {.name = "shelves",
+     .help = "What is on the wall.",
+     .offset = offsetof(struct sample_room, shelves),
+     .item_size = sizeof(struct sample_shelf),
+     .tables = shelf_tables,
+     .n_tables = 1},
+};
+
 static const struct config_entries entries[] = {
     {.name = "rooms",
      .help = "Rooms of the house.",
      .offset = offsetof(struct sample_options, rooms),
      .item_size = sizeof(struct sample_room),
      .tables = room_tables,
-     .n_tables = 1},
+     .n_tables = 1,
+     .inner = room_lists,
+     .n_inner = 1},
 };
 
 static const struct config_table tables[] = {
@@ -151,13 +173,24 @@ static int sample_positional(struct config_loader *l, size_t count, char *const 
     return config_give(l, "upstream", url);
 }
 
+static int sample_check_room(const struct config_loader *l, const struct sample_room *room, size_t index)
+{
+    const struct sample_shelf *shelves = room->shelves.items;
+    if (room->guests.count > (size_t)room->beds)
+        return config_refuse_entry(l, "rooms", index, "%zu guests", room->guests.count);
+    for (size_t i = 0; i < room->shelves.count; i++)
+        if (shelves[i].books == 0)
+            return config_refuse_inner_entry(l, "rooms", index, "shelves", i, "an empty one");
+    return 0;
+}
+
 static int sample_check(const struct config_loader *l, const void *target)
 {
     const struct sample_options *o = target;
     const struct sample_room *rooms = o->rooms.items;
     for (size_t i = 0; i < o->rooms.count; i++)
-        if (rooms[i].guests.count > (size_t)rooms[i].beds)
-            return config_refuse_entry(l, "rooms", i, "%zu guests", rooms[i].guests.count);
+        if (sample_check_room(l, &rooms[i], i) < 0)
+            return -EINVAL;
     if (o->rooms.count == 0 && config_is_given(l, "rooms"))
         return config_refuse(l, "rooms", "a house without rooms");
     if (o->mqtt_url && strcmp(o->mqtt_url, "forbidden") == 0)

@@ -21,6 +21,12 @@ struct sample_room {
     char *name;
     int64_t beds;
     struct config_list guests;
+    struct config_items shelves; /* of struct sample_shelf */
+};
+
+struct sample_shelf {
+    int64_t books;
+    char *label;
 };
 
 struct sample_options {

@@ -83,6 +83,30 @@ START_TEST(a_list_of_entries_becomes_an_array)
 }
 END_TEST
 
+START_TEST(an_entry_may_have_lists_of_entries)
+{
+    ck_assert_int_eq(load_text("rooms:\n"
+                               "  - name: blue\n"
+                               "    shelves:\n"
+                               "      - {books: 3, label: old}\n"
+                               "      - books: 4\n"
+                               "    beds: 1\n"
+                               "  - {name: red, shelves: [{books: 5}]}\n"),
+                     0);
+    const struct sample_room *rooms = o.rooms.items;
+    const struct sample_shelf *blue = rooms[0].shelves.items, *red = rooms[1].shelves.items;
+    ck_assert_uint_eq(rooms[0].shelves.count, 2);
+    ck_assert_int_eq(blue[0].books, 3);
+    ck_assert_str_eq(blue[0].label, "old");
+    ck_assert_int_eq(blue[1].books, 4);
+    ck_assert_ptr_null(blue[1].label);
+    ck_assert_int_eq(rooms[0].beds, 1);
+    ck_assert_uint_eq(rooms[1].shelves.count, 1);
+    ck_assert_int_eq(red[0].books, 5);
+    config_free(&sample_program, &o);
+}
+END_TEST
+
 START_TEST(an_empty_list_replaces_the_default)
 {
     ck_assert_int_eq(load_text("upstream: []\nlisten: []\n"), 0);
@@ -135,6 +159,11 @@ static const struct {
     {"rooms:\n  - {beds: 10}\n", "r-proxy.yaml:2: beds: 10 is outside 0..9"},
     {"rooms:\n  - {}\n  - {guests: [a, b, c]}\n", "r-proxy.yaml:3: rooms: 3 guests"},
     {"rooms:\n  - rooms: []\n", "r-proxy.yaml:2: rooms: unknown key"},
+    {"shelves: []\n", "r-proxy.yaml:1: shelves: unknown key"},
+    {"rooms:\n  - shelves: 1\n", "r-proxy.yaml:2: shelves: has to be a list of entries"},
+    {"rooms:\n  - shelves:\n    - {bookz: 1}\n", "r-proxy.yaml:3: bookz: unknown key; did you mean books?"},
+    {"rooms:\n  - shelves:\n    - {books: 1}\n    - {books: 0}\n", "r-proxy.yaml:4: shelves: an empty one"},
+    {"rooms:\n  - shelves:\n    - {books: 1}\n    bed: 1\n", "r-proxy.yaml:4: bed: unknown key; did you mean beds?"},
     {"keep: true\nrooms: []\n", "r-proxy.yaml:2: rooms: a house without rooms"},
     {"beds: 1\n", "r-proxy.yaml:1: beds: unknown key"},
     {"mqtt-url: forbidden\n", "r-proxy.yaml:1: mqtt-url: does not go with anything"},
@@ -164,6 +193,7 @@ static Suite *config_file_suite(void)
     tcase_add_test(tc, a_file_sets_every_kind);
     tcase_add_test(tc, a_list_of_entries_becomes_an_array);
     tcase_add_loop_test(tc, an_empty_file_changes_nothing, 0, TEST_COUNT(harmless));
+    tcase_add_test(tc, an_entry_may_have_lists_of_entries);
     tcase_add_test(tc, an_empty_list_replaces_the_default);
     tcase_add_loop_test(tc, a_wrong_file_is_refused_by_file_line_and_key, 0, TEST_COUNT(wrong_rows));
     tcase_add_test(tc, a_mistake_in_the_file_counts_even_when_the_command_line_wins);

@@ -47,6 +47,7 @@ START_TEST(help_shows_each_option_with_its_default)
         "SAMPLE_SOME_OPTION",
         "\nrooms: a list in the file\n  Rooms of the house.\n  name: TEXT ",
         "  beds: N                         how many beds (default 2)\n",
+        "\nshelves: a list in each entry of rooms\n  What is on the wall.\n  books: N ",
     };
     print_with((const char *const[]){"--help", "--nonsense", NULL});
     for (size_t i = 0; i < TEST_COUNT(wanted); i++) {
