@@ -92,40 +92,42 @@ const struct config_row tls_server_option_rows[TLS_SERVER_OPTION_ROWS] = {
              "it replaces the one in CONNECT, and the password"},
 };
 
-const struct config_row tls_client_option_rows[TLS_CLIENT_OPTION_ROWS] = {
-    {.name = "upstream-tls-ca",
-     .kind = CONFIG_STRING,
-     CONFIG_FIELD(struct tls_client_config, ca),
-     .argument = "FILE|DIR",
-     .help = "CAs of the broker's certificate; default: those of the system"},
-    {.name = "upstream-tls-cert",
-     .kind = CONFIG_STRING,
-     CONFIG_FIELD(struct tls_client_config, cert),
-     .argument = "FILE",
-     .help = "our certificate for the broker, PEM, with the rest of its chain behind it"},
-    {.name = "upstream-tls-key",
-     .kind = CONFIG_STRING,
-     CONFIG_FIELD(struct tls_client_config, key),
-     .argument = "FILE",
-     .help = "its private key, PEM; default: in the file of the certificate"},
-    {.name = "upstream-tls-server-name",
-     .kind = CONFIG_STRING,
-     CONFIG_FIELD(struct tls_client_config, server_name),
-     .argument = "NAME",
-     .help = "name expected in the broker's certificate; default: the host of its URL"},
-    {.name = "upstream-tls-crl",
-     .kind = CONFIG_STRING,
-     CONFIG_FIELD(struct tls_client_config, crl),
-     .argument = "FILE",
-     .help = "revoked certificates of brokers, PEM"},
-    {.name = "upstream-tls-ocsp",
-     .kind = CONFIG_CHOICE,
-     CONFIG_FIELD(struct tls_client_config, ocsp),
-     .default_text = "off",
-     .choices = tls_config_ocsp_modes,
-     .help = "what OCSP says of the broker's certificate, stapled by the broker or else asked of the responder: soft "
-             "refuses one that is revoked, hard also one of which no good answer can be had"},
-};
+/* Of whoever dials a broker; PREFIX stands before each name. */
+#define TLS_CLIENT_ROWS(PREFIX)                                                                                      \
+    {.name = PREFIX "tls-ca",                                                                                        \
+     .kind = CONFIG_STRING,                                                                                          \
+     CONFIG_FIELD(struct tls_client_config, ca),                                                                     \
+     .argument = "FILE|DIR",                                                                                         \
+     .help = "CAs of the broker's certificate; default: those of the system"},                                       \
+        {.name = PREFIX "tls-cert",                                                                                  \
+         .kind = CONFIG_STRING,                                                                                      \
+         CONFIG_FIELD(struct tls_client_config, cert),                                                               \
+         .argument = "FILE",                                                                                         \
+         .help = "our certificate for the broker, PEM, with the rest of its chain behind it"},                       \
+        {.name = PREFIX "tls-key",                                                                                   \
+         .kind = CONFIG_STRING,                                                                                      \
+         CONFIG_FIELD(struct tls_client_config, key),                                                                \
+         .argument = "FILE",                                                                                         \
+         .help = "its private key, PEM; default: in the file of the certificate"},                                   \
+        {.name = PREFIX "tls-server-name",                                                                           \
+         .kind = CONFIG_STRING,                                                                                      \
+         CONFIG_FIELD(struct tls_client_config, server_name),                                                        \
+         .argument = "NAME",                                                                                         \
+         .help = "name expected in the broker's certificate; default: the host of its URL"},                         \
+        {.name = PREFIX "tls-crl",                                                                                   \
+         .kind = CONFIG_STRING,                                                                                      \
+         CONFIG_FIELD(struct tls_client_config, crl),                                                                \
+         .argument = "FILE",                                                                                         \
+         .help = "revoked certificates of brokers, PEM"},                                                            \
+    {                                                                                                                \
+        .name = PREFIX "tls-ocsp", .kind = CONFIG_CHOICE, CONFIG_FIELD(struct tls_client_config, ocsp),              \
+        .default_text = "off", .choices = tls_config_ocsp_modes,                                                     \
+        .help = "what OCSP says of the broker's certificate, stapled by the broker or else asked of the responder: " \
+                "soft refuses one that is revoked, hard also one of which no good answer can be had"                 \
+    }
+
+const struct config_row tls_client_option_rows[TLS_CLIENT_OPTION_ROWS] = {TLS_CLIENT_ROWS("upstream-")};
+const struct config_row tls_entry_option_rows[TLS_CLIENT_OPTION_ROWS] = {TLS_CLIENT_ROWS("")};
 
 struct tls_options tls_options_of_server(const struct tls_server_config *c)
 {

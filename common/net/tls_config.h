@@ -25,6 +25,8 @@ struct tls_client_config {
 enum { TLS_SERVER_OPTION_ROWS = 11, TLS_CLIENT_OPTION_ROWS = 6 };
 extern const struct config_row tls_server_option_rows[TLS_SERVER_OPTION_ROWS];
 extern const struct config_row tls_client_option_rows[TLS_CLIENT_OPTION_ROWS]; /* upstream-tls-... */
+/* The same as keys of an entry of a list (struct config_entries): tls-... */
+extern const struct config_row tls_entry_option_rows[TLS_CLIENT_OPTION_ROWS];
 #define TLS_SERVER_OPTION_TABLE(offset_of_config)                                            \
     {                                                                                        \
         "TLS of clients", tls_server_option_rows, TLS_SERVER_OPTION_ROWS, (offset_of_config) \
