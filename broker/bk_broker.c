@@ -10,6 +10,7 @@
 
 #include "bk_access.h"
 #include "bk_audit.h"
+#include "bk_bridge_plan.h"
 #include "bk_client.h"
 #include "bk_options.h"
 #include "bk_place.h"
@@ -23,7 +24,9 @@
 #include "front_listeners.h"
 #include "log.h"
 #include "map.h"
+#include "random.h"
 #include "store.h"
+#include "str.h"
 
 struct broker {
     struct program *program;
@@ -33,6 +36,8 @@ struct broker {
     struct bk_hooks *hooks;   /* whoever has started us owns them; NULL: none */
     struct bk_audit *audit;   /* NULL: none */
     struct bk_quotas *quotas; /* likewise */
+    struct bk_bridge_plans *bridges;
+    char id[BROKER_ID_LEN + 1];
     struct worker_pool *pool;
     struct front_listeners *listeners;
     struct front_admission admission;
@@ -95,9 +100,19 @@ struct store *broker_store(const struct broker *b)
     return b->store;
 }
 
+const struct bk_bridge_plans *broker_bridges(const struct broker *b)
+{
+    return b->bridges;
+}
+
 struct map *broker_shared_segments(struct broker *b)
 {
     return &b->shared_segments;
+}
+
+const char *broker_id(const struct broker *b)
+{
+    return b->id;
 }
 
 void broker_reserve_numbers(struct broker *b, uint64_t number)
@@ -248,10 +263,23 @@ static void broker_warn_of_access(const struct bk_options *o)
                        "allow-anonymous is off");
 }
 
+static void broker_reload_bridges(struct broker *b, const struct bk_options *fresh)
+{
+    struct bk_bridge_plans *before = b->bridges, *plans;
+    if (bk_bridge_plans_new(program_loop(b->program), b->id, &fresh->bridges, before, &plans) < 0) {
+        log_error(NULL, "the bridges stay as they were: %s", err_text());
+        return;
+    }
+    b->bridges = plans;
+    broker_tell_all(b, bk_worker_rebridge);
+    bk_bridge_plans_free(before);
+}
+
 static void broker_reload(struct program *p, const void *fresh)
 {
     struct broker *b = program_object(p);
     const struct bk_options *o = fresh;
+    broker_reload_bridges(b, o);
     bk_access_reload(b->access, o);
     bk_audit_reload(b->audit, o);
     front_listeners_reload(b->listeners, &o->front);
@@ -261,11 +289,15 @@ static void broker_reload(struct program *p, const void *fresh)
 
 static int broker_start(struct program *p, const void *options)
 {
+    uint8_t id[BROKER_ID_LEN / 2];
+    if (random_bytes(id, sizeof id) < 0)
+        return -EIO;
     struct broker *b = calloc(1, sizeof *b);
     if (!b)
         return err_set(-ENOMEM, "out of memory");
     program_set_object(p, b);
     sem_init(&b->done, 0, 0);
+    str_hex(b->id, id, sizeof id);
     map_init(&b->shared_segments, bk_shared_segment_has_key);
     b->program = p;
     b->options = options;
@@ -280,6 +312,8 @@ static int broker_start(struct program *p, const void *options)
         e = bk_audit_new(b->options, program_metrics(p), &b->audit);
     if (e >= 0)
         e = bk_quotas_new(b->options, &b->quotas);
+    if (e >= 0)
+        e = bk_bridge_plans_new(program_loop(p), b->id, &b->options->bridges, NULL, &b->bridges);
     if (e >= 0)
         e = broker_open_store(b);
     if (e >= 0)
@@ -324,6 +358,7 @@ static void broker_stop(struct program *p)
     b->audit = bk_audit_free(b->audit);
     b->quotas = bk_quotas_free(b->quotas);
     b->access = bk_access_free(b->access);
+    b->bridges = bk_bridge_plans_free(b->bridges);
     bk_shared_segments_free(&b->shared_segments);
     sem_destroy(&b->done);
     free(b);

@@ -12,6 +12,7 @@ struct bk_access;
 struct bk_audit;
 struct bk_hooks;
 struct bk_quotas;
+struct bk_bridge_plans;
 struct bk_options;
 struct broker;
 struct map;
@@ -39,9 +40,14 @@ struct bk_audit *broker_audit(const struct broker *b);
 struct bk_hooks *broker_hooks(const struct broker *b);
 struct bk_quotas *broker_quotas(const struct broker *b);
 struct store *broker_store(const struct broker *b);
+/* While the main thread waits for the worker that asks: bk_worker_meet(), bk_worker_rebridge(). */
+const struct bk_bridge_plans *broker_bridges(const struct broker *b);
 /* While workers recover, see bk_recover.h. */
 struct map *broker_shared_segments(struct broker *b);
 uint64_t broker_next_number(struct broker *b);
+/* Of this process, made at random: BROKER_ID_LEN hex digits. */
+enum { BROKER_ID_LEN = 16 };
+const char *broker_id(const struct broker *b);
 /* No number up to this one is given again. */
 void broker_reserve_numbers(struct broker *b, uint64_t number);
 /* The store has no room for what a worker has to write, or has again. */

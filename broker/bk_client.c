@@ -525,6 +525,8 @@ void bk_arrival_drop(struct bk_arrival *arrival)
 static int bk_client_pace(struct bk_client *c)
 {
     struct bk_worker *w = c->worker;
+    if (c->is_inner)
+        return 0;
     const struct front_pace_params params = {.loop = w->loop,
                                              .io = c->io,
                                              .pause_bit = BK_PAUSE_PACE,
@@ -551,6 +553,7 @@ void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival)
     c->tenant = arrival->tenant;
     tenant_move(c->tenant, &w->tenant_metrics, &c->log);
     c->number = arrival->connect ? arrival->number : bk_worker_next_number(w);
+    c->is_inner = arrival->is_inner;
     c->log.describe = bk_client_describe;
     mqtt_server_rules_init(&c->rules);
     list_init(&c->paced);
@@ -564,7 +567,7 @@ void bk_client_new(struct bk_worker *w, struct bk_arrival *arrival)
         .arg = c,
         .version = arrival->version,
         .is_server = true,
-        .max_packet_bytes = (uint32_t)w->options->max_packet_bytes,
+        .max_packet_bytes = c->is_inner ? 0 : (uint32_t)w->options->max_packet_bytes,
         .input_limit = BK_INPUT_LIMIT,
     };
     if (mqtt_io_open(w->loop, &arrival->parcel, &params, &c->io) < 0 || bk_client_pace(c) < 0) {

@@ -88,6 +88,7 @@ struct bk_client {
     struct bk_suback *suback;              /* waits for other workers; NULL: none does */
     uint64_t journal_mark;                 /* bk_journal_changes() when the present packet came */
     uint32_t n_waiting;                    /* answers that wait for the journal */
+    uint64_t broker;                       /* of bk_session */
     uint64_t number;                       /* for people: counts up in the process */
     uint32_t keep_alive_ms;                /* 1.5 times what was agreed; 0 = none */
     uint32_t n_far_holds;                  /* subscribers' workers that hold it back */
@@ -99,6 +100,7 @@ struct bk_client {
     bool has_method;                       /* CONNECT has an Authentication Method */
     bool is_bridge;                        /* mosquitto's bridge bit */
     bool is_proved;                        /* TLS says who it is: --tls-identity */
+    bool is_inner;                         /* a bridge of this process: it may do everything (bk_bridge.h) */
     bool is_far_slow;                      /* publishers of other workers wait for it, see bk_pace.c */
     bool is_far_known;                     /* in worker->paced */
     bool is_will_kept;                     /* DISCONNECT has not dropped the Will */
@@ -117,6 +119,7 @@ struct bk_arrival {
     uint32_t send_limit;
     uint8_t version;
     bool is_proved;
+    bool is_inner; /* see bk_client */
 };
 
 /* It does not arrive: the connection is closed. CONNECT stays. */

@@ -10,6 +10,7 @@
 #include "bk_access.h"
 #include "bk_alias.h"
 #include "bk_audit.h"
+#include "bk_bridge.h"
 #include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_deliver.h"
@@ -25,6 +26,7 @@
 #include "err.h"
 #include "front_client.h"
 #include "front_identity.h"
+#include "mqtt_link.h"
 #include "mqtt_property.h"
 #include "random.h"
 #include "tenant.h"
@@ -89,7 +91,7 @@ static uint32_t bk_agreed_expiry(const struct bk_client *c, const struct mqtt_pa
         wanted_s = mqtt_property_number(&connect->properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, 0);
     else
         wanted_s = connect->connect.clean_start ? 0 : BK_EXPIRY_NEVER;
-    return bk_session_agreed_expiry(c->worker, wanted_s);
+    return c->is_inner ? wanted_s : bk_session_agreed_expiry(c->worker, wanted_s);
 }
 
 /* Whoever is connected with this id hears that it is taken over (MQTT-3.1.4-3). The session may be gone afterwards. */
@@ -139,6 +141,14 @@ static uint8_t *bk_connack_limits(const struct bk_client *c, uint8_t *p)
     return p;
 }
 
+/* A bridge has said whose it is. */
+static uint8_t *bk_connack_broker_id(const struct bk_client *c, uint8_t *p)
+{
+    const struct mqtt_bytes key = {(const uint8_t *)MQTT_LINK_BROKER_ID, sizeof MQTT_LINK_BROKER_ID - 1};
+    const struct mqtt_bytes id = {(const uint8_t *)broker_id(c->worker->broker), BROKER_ID_LEN};
+    return mqtt_property_put_pair(p, MQTT_PROPERTY_USER_PROPERTY, key, id);
+}
+
 static void bk_compose_connack(const struct bk_client *c, const struct bk_agreement *a, struct bk_connack *ret)
 {
     const struct mqtt_packet *connect = a->connect;
@@ -157,6 +167,8 @@ static void bk_compose_connack(const struct bk_client *c, const struct bk_agreem
         p = mqtt_property_put_u16(p, MQTT_PROPERTY_SERVER_KEEP_ALIVE, a->keep_alive_s);
     if (a->assigned_id[0])
         p = mqtt_property_put_bytes(p, MQTT_PROPERTY_ASSIGNED_CLIENT_IDENTIFIER, a->client_id);
+    if (c->broker != 0)
+        p = bk_connack_broker_id(c, p);
     struct mqtt_bytes method, data;
     bk_login_answer(c->login, &method, &data);
     if (method.len > 0) {
@@ -170,6 +182,7 @@ static void bk_learn_from_connect(struct bk_client *c, const struct mqtt_packet 
 {
     const struct mqtt_properties *list = &connect->properties;
     const bool is_v5 = connect->version == MQTT_V5;
+    c->broker = bk_bridge_hash_of(mqtt_link_broker_id_of(list));
     c->is_bridge = connect->connect.protocol_level & MQTT_BRIDGE_BIT;
     c->has_reasons = is_v5 && mqtt_property_number(list, MQTT_PROPERTY_REQUEST_PROBLEM_INFORMATION, 1) == 1;
     c->receive_max =
@@ -267,7 +280,7 @@ static bool bk_connect_count(struct bk_client *c, const struct bk_agreement *a)
     return true;
 }
 
-/* GRANT is taken over. */
+/* GRANT is taken over; NULL: everything is allowed. */
 static enum gate_answer bk_connect_join(struct bk_client *c, struct bk_agreement *a, struct bk_grant *grant)
 {
     struct bk_connack connack;
@@ -279,7 +292,9 @@ static enum gate_answer bk_connect_join(struct bk_client *c, struct bk_agreement
     c->session = s;
     bk_session_join(s, c);
     s->expiry_s = a->expiry_s;
-    bk_session_set_grant(s, grant);
+    s->broker = c->is_inner ? s->broker : c->broker;
+    if (grant)
+        bk_session_set_grant(s, grant);
     if (bk_will_set(s, a->connect) < 0)
         return bk_connect_refuse(c, a->connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_journal_session(s);
@@ -297,7 +312,9 @@ static enum gate_answer bk_connect_accept(struct bk_client *c, const struct mqtt
     if (!bk_find_id(c->worker, &a))
         return bk_connect_refuse(c, connect, MQTT_REASON_CLIENT_ID_NOT_VALID, "MQTT-3.1.3-8: an empty client id");
     a.expiry_s = bk_agreed_expiry(c, connect);
-    a.keep_alive_s = bk_agreed_keep_alive(c, connect->connect.keep_alive_s);
+    a.keep_alive_s = c->is_inner ? 0 : bk_agreed_keep_alive(c, connect->connect.keep_alive_s);
+    if (c->is_inner)
+        return bk_connect_join(c, &a, NULL);
     if (!bk_connect_count(c, &a))
         return bk_connect_refuse(c, connect, MQTT_REASON_QUOTA_EXCEEDED,
                                  "its user has as many clients as it may (max-user-connections)");
@@ -324,13 +341,15 @@ enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet 
     c->version = connect->version;
     if (c->worker->is_draining)
         return bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "the broker is shutting down");
+    if (bk_bridge_owns_id(id) && !c->is_inner)
+        return bk_connect_refuse(c, connect, MQTT_REASON_CLIENT_ID_NOT_VALID, "its client id is reserved for bridges");
     if (owner != c->worker->index_of)
         return bk_client_move(c, connect, owner)
                    ? GATE_HOLD
                    : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_client_enter(c, BK_CLIENT_CONNECTING);
     bk_learn_from_connect(c, connect);
-    if (c->worker->hook_kinds & BK_HOOK_CONNECT)
+    if (!c->is_inner && c->worker->hook_kinds & BK_HOOK_CONNECT)
         return bk_hooks_ask(c, BK_HOOK_CONNECT, connect);
     return bk_connect_login(c, connect);
 }
@@ -408,6 +427,8 @@ enum gate_answer bk_connect_packet(struct bk_client *c, const struct mqtt_packet
     enum gate_answer answer;
     c->send_limit = mqtt_property_number(&said->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0);
     mqtt_io_set_send_limit(c->io, c->send_limit);
+    if (c->is_inner)
+        return bk_connect_go_on(c, said);
     tenant_scratch_init(&scratch);
     int r = bk_connect_check(c, &connect, &fault);
     if (r == 0)

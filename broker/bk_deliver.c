@@ -6,6 +6,7 @@
 
 #include "bk_access.h"
 #include "bk_alias.h"
+#include "bk_bridge.h"
 #include "bk_client.h"
 #include "bk_journal.h"
 #include "bk_marks.h"
@@ -190,6 +191,8 @@ static bool bk_deliver_must_keep(const struct bk_session *s, const struct bk_tag
 static void bk_deliver_count_drop(struct bk_session *s)
 {
     metric_add(&s->worker->metrics.dropped_full, 1);
+    if (s->bridge)
+        bk_bridge_count_drop(s->bridge);
     if (s->is_full_told)
         return;
     s->is_full_told = true;
@@ -291,9 +294,14 @@ static uint8_t bk_lower_qos(uint8_t published, uint32_t options)
     return published < granted ? published : granted;
 }
 
+static bool bk_deliver_is_own(const struct bk_session *s, const struct bk_publication *p)
+{
+    return p->publisher == s->node.hash || (s->broker != 0 && p->publisher == s->broker);
+}
+
 bool bk_deliver(struct bk_session *s, struct bk_publication *p, uint32_t options, struct bk_tag *tag)
 {
-    if ((options & BK_ENTRY_NO_LOCAL) && p->publisher == s->node.hash)
+    if ((options & BK_ENTRY_NO_LOCAL) && bk_deliver_is_own(s, p))
         return false;
     if ((options & BK_ENTRY_GUARDED) && !bk_deliver_is_allowed(s, p))
         return true;

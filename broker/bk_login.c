@@ -271,6 +271,8 @@ enum bk_login_result bk_login_begin(struct bk_client *c, const struct mqtt_packe
 {
     const struct mqtt_connect *f = &connect->connect;
     struct bk_access *a = broker_access(c->worker->broker);
+    if (c->is_inner)
+        return BK_LOGIN_ALLOWED;
     c->has_method = mqtt_property_has(&connect->properties, MQTT_PROPERTY_AUTHENTICATION_METHOD);
     if (c->is_proved)
         return c->has_method ? bk_login_refuse(ret_fault, MQTT_REASON_BAD_AUTHENTICATION_METHOD,

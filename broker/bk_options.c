@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bk_bridge_options.h"
 #include "bk_share.h"
 #include "err.h"
 #include "mqtt_packet.h"
@@ -257,16 +258,20 @@ static const struct config_table bk_tables[] = {
 static const struct config_listeners bk_listeners =
     FRONT_LISTENERS(offsetof(struct bk_options, front), "mqtt://0.0.0.0:1884");
 
+static const struct config_entries bk_entries[] = {BK_BRIDGE_ENTRIES(offsetof(struct bk_options, bridges))};
+
 static int bk_check(const struct config_loader *l, const void *target)
 {
     const struct bk_options *o = target;
-    return front_options_check(l, &o->front);
+    const int r = front_options_check(l, &o->front);
+    return r == 0 ? bk_bridge_options_check(l, &o->bridges) : r;
 }
 
 static int bk_check_files(const struct config_loader *l, const void *target)
 {
     const struct bk_options *o = target;
-    return front_options_check_files(l, &o->front);
+    const int r = front_options_check_files(l, &o->front);
+    return r == 0 ? bk_bridge_options_check_files(l, &o->bridges) : r;
 }
 
 const struct config_program bk_config = {
@@ -277,6 +282,8 @@ const struct config_program bk_config = {
     .tables = bk_tables,
     .n_tables = sizeof bk_tables / sizeof bk_tables[0],
     .listeners = &bk_listeners,
+    .entries = bk_entries,
+    .n_entries = sizeof bk_entries / sizeof bk_entries[0],
     .check = bk_check,
     .check_files = bk_check_files,
 };

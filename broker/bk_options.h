@@ -14,8 +14,9 @@ enum bk_slow_consumer { BK_SLOW_DROP = 0, BK_SLOW_PACE };
 struct bk_options {
     struct program_options program; /* first */
     struct front_options front;
-    char *store;    /* URL, see store.h; NULL: bk_place.h says where */
-    int durability; /* enum store_durability */
+    struct config_items bridges; /* of struct bk_bridge_options */
+    char *store;                 /* URL, see store.h; NULL: bk_place.h says where */
+    int durability;              /* enum store_durability */
     bool repair;
     bool allow_anonymous;
     char *password_file, *acl_file, *scram_file; /* NULL: none, as those below */

@@ -138,7 +138,7 @@ static bool bk_publish_from(struct bk_client *c, const struct mqtt_packet *packe
     bk_publication_init(&p, &w->scratch);
     p.topic = topic;
     p.payload = packet->publish.payload;
-    p.publisher = c->session->node.hash;
+    p.publisher = c->session->broker != 0 ? c->session->broker : c->session->node.hash;
     p.source = c;
     p.qos = packet->publish.qos;
     p.retain = packet->publish.retain;
@@ -173,7 +173,7 @@ static uint8_t bk_publish_fault(const struct bk_client *c, const struct mqtt_pac
         return MQTT_REASON_TOPIC_NAME_INVALID;
     if (bk_publish_is_ours(topic))
         return MQTT_REASON_NOT_AUTHORIZED;
-    if (!acl_may_publish(&c->session->grant->view, topic))
+    if (c->session->grant && !acl_may_publish(&c->session->grant->view, topic))
         return MQTT_REASON_NOT_AUTHORIZED;
     if (packet->publish.qos > 0 && bk_journal_is_full(c->worker))
         return MQTT_REASON_QUOTA_EXCEEDED;
@@ -216,7 +216,7 @@ enum gate_answer bk_publish_refuse(struct bk_client *c, const struct mqtt_packet
  * packet is looked at. */
 static bool bk_publish_is_over_quota(const struct bk_client *c)
 {
-    return c->version == MQTT_V5 &&
+    return c->version == MQTT_V5 && !c->is_inner &&
            mqtt_inflight_publish_count(&c->session->inbound) >= (uint32_t)c->worker->options->receive_maximum;
 }
 

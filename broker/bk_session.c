@@ -184,6 +184,16 @@ void bk_session_set_grant(struct bk_session *s, struct bk_grant *g)
     bk_session_charge(s);
 }
 
+void bk_session_forget_inbound(struct bk_session *s)
+{
+    uint16_t id;
+    enum mqtt_inflight_state state;
+    for (uint32_t pos = 0; mqtt_inflight_next(&s->inbound, &pos, &id, &state);)
+        bk_journal_inbound_gone(s, id);
+    mqtt_inflight_clear(&s->inbound);
+    bk_journal_window(s);
+}
+
 /* --- Subscriptions */
 
 static void bk_session_drop_subscription(struct bk_session *s, uint32_t at)
@@ -246,7 +256,7 @@ static uint32_t bk_subscription_options(const struct mqtt_subscription *sub)
 static bool bk_session_is_at_limit(const struct bk_session *s)
 {
     const int64_t max = s->worker->options->max_subscriptions;
-    return max > 0 && s->n_subscriptions >= max;
+    return max > 0 && !s->bridge && s->n_subscriptions >= max;
 }
 
 /* 0, TOPIC_REPLACED or -ENOMEM; -EDQUOT above the limit. */

@@ -18,6 +18,7 @@
 #include "mqtt_inflight.h"
 #include "mqtt_packet.h"
 
+struct bk_bridge;
 struct bk_client;
 struct bk_cut_exchange;
 struct bk_grant;
@@ -44,14 +45,16 @@ struct bk_session {
     struct mqtt_inflight inbound; /* PUBLISH of QoS 2 whose PUBREL is due; PUBREL_ALONE: of an earlier connection */
     struct bk_cut_exchange *cut_exchanges; /* see bk_marks.h; NULL: none */
     struct bk_subscription *subscriptions;
-    struct bk_grant *grant;         /* who it is and what it may do; NULL: everything (until the first CONNECT) */
+    struct bk_grant *grant;         /* who it is and what it may do; NULL: everything (a bridge; until CONNECT) */
     struct bk_will *will;           /* NULL: none */
+    struct bk_bridge *bridge;       /* whose side here it is (bk_bridge.h); NULL: a client's */
     struct loop_timer timer;        /* while nobody is connected: the Will's delay, then the expiry */
     struct list retain_walks;       /* retained messages that it still has to get, see bk_retain.c */
     struct loop_timer retain_timer; /* they go on with the next turn */
     struct map_node by_number;      /* in the journal's table; hash = number */
     struct list dirty_link;         /* in the journal's list, while a record of it is to be written */
     struct list waiting_link;       /* likewise, while a QoS 2 message of it waits for the disk */
+    uint64_t broker;                /* hash of the id of the broker behind it (bk_bridge.h); 0: none */
     uint64_t number;                /* never used twice, after a restart neither; from 1 */
     uint64_t expires_ms;            /* loop_now_ms(); 0 while a client is connected, or never */
     uint64_t route_mark;            /* for merging, see bk_route.c */
@@ -79,6 +82,9 @@ void bk_session_end(struct bk_session *s);
 void bk_session_join(struct bk_session *s, struct bk_client *c);
 /* Its connection has ended. S may be gone afterwards (expiry 0). */
 void bk_session_leave(struct bk_session *s);
+
+/* The other side has forgotten which QoS 2 exchanges it has begun: their ids may come again for others. */
+void bk_session_forget_inbound(struct bk_session *s);
 
 struct mqtt_bytes bk_session_id(const struct bk_session *s);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bk_bridge.h"
 #include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_full.h"
@@ -62,6 +63,7 @@ static void bk_worker_on_tick(struct loop_timer *timer)
     byte_budget_tick(&w->budget, loop_now_ms(w->loop));
     bk_retain_tick(w);
     bk_full_tick(w);
+    bk_bridges_tick(w);
     if (w->options->slow_consumer == BK_SLOW_PACE)
         list_for_each (it, &w->clients)
             bk_pace_tick(list_entry(it, struct bk_client, link));
@@ -115,11 +117,18 @@ static int bk_worker_recover(struct bk_worker *w)
     return w->journal ? bk_recover(w, store) : err_set(-ENOMEM, "worker: out of memory");
 }
 
+static void bk_worker_apply_bridges(struct bk_worker *w)
+{
+    if (bk_bridges_apply(w, broker_bridges(w->broker)) < 0)
+        log_error(NULL, "%s", err_text());
+}
+
 void bk_worker_meet(struct worker *worker, void *arg)
 {
     struct bk_worker *w = worker->object;
     if (w->journal && bk_journal_start(w->journal, broker_store(w->broker)) < 0)
         log_error(NULL, "store: %s", err_text());
+    bk_worker_apply_bridges(w);
     bk_peers_open(w->peers);
     broker_worker_has_done(arg);
 }
@@ -128,8 +137,19 @@ void bk_worker_begin(struct worker *worker, void *arg)
 {
     struct bk_worker *w = worker->object;
     bk_recover_wake(w);
+    bk_bridges_begin(w);
     if (worker->index == 0)
         w->sys = bk_sys_start(w);
+    broker_worker_has_done(arg);
+}
+
+void bk_worker_rebridge(struct worker *worker, void *arg)
+{
+    struct bk_worker *w = worker->object;
+    if (!w->is_draining) {
+        bk_worker_apply_bridges(w);
+        bk_bridges_begin(w);
+    }
     broker_worker_has_done(arg);
 }
 
@@ -200,6 +220,7 @@ static void bk_worker_deinit(struct worker *worker, void *arg)
     struct bk_worker *w = worker->object;
     worker->object = NULL; /* for mails that are still there */
     w->is_idle_told = true;
+    bk_bridges_end(w);
     list_for_each_safe (it, tmp, &w->clients)
         bk_client_close(list_entry(it, struct bk_client, link), MQTT_REASON_SERVER_SHUTTING_DOWN,
                         "the broker has stopped");
@@ -246,6 +267,14 @@ void bk_worker_give(struct bk_worker *w, struct bk_arrival *arrival)
     bk_worker_post_arrival(w, a);
 }
 
+void bk_worker_take_inner(struct bk_worker *w, const struct conn_parcel *parcel)
+{
+    struct bk_arrival arrival = {.parcel = *parcel, .is_inner = true};
+    atomic_fetch_add_explicit(&w->load, 1, memory_order_relaxed);
+    metric_add(&w->metrics.connections_open, 1);
+    bk_client_new(w, &arrival);
+}
+
 void bk_worker_move(struct bk_worker *from, unsigned to, struct bk_arrival *arrival)
 {
     struct worker *worker = worker_pool_get(broker_pool(from->broker), to);
@@ -284,6 +313,7 @@ void bk_worker_drain(struct worker *worker, void *arg)
 {
     struct bk_worker *w = worker->object;
     w->is_draining = true;
+    bk_bridges_end(w);
     list_for_each_safe (it, tmp, &w->clients)
         bk_client_drain(list_entry(it, struct bk_client, link));
     if (w->is_idle_told || !list_is_empty(&w->clients))

@@ -20,6 +20,7 @@
 #include "tenant.h"
 #include "worker.h"
 
+struct bk_bridges;
 struct bk_hooks;
 struct bk_journal;
 struct bk_options;
@@ -84,6 +85,7 @@ struct bk_worker {
     struct bk_peers *peers;      /* NULL: it is the only worker */
     struct bk_hooks *hooks;      /* NULL: nobody is asked */
     struct bk_sys *sys;          /* NULL: another worker does it, or nobody */
+    struct bk_bridges *bridges;  /* NULL: none runs here */
     struct bk_routes routes;
     struct bk_scratch scratch;        /* of what is being published */
     struct bk_writer marks;           /* of the publication that is being routed, see bk_marks.h */
@@ -122,6 +124,8 @@ extern const struct worker_calls bk_worker_calls;
 void bk_worker_give(struct bk_worker *w, struct bk_arrival *arrival);
 /* The same with what is known of its client already; ARRIVAL, on the heap, is taken over. */
 void bk_worker_move(struct bk_worker *from, unsigned to, struct bk_arrival *arrival);
+/* PARCEL, which is taken over, comes from a bridge of this worker. On its loop. */
+void bk_worker_take_inner(struct bk_worker *w, const struct conn_parcel *parcel);
 /* worker_fn: begin to drain. */
 void bk_worker_drain(struct worker *worker, void *arg);
 
@@ -136,6 +140,8 @@ unsigned bk_worker_of(const struct bk_worker *w, struct mqtt_bytes name);
  * interested in leaves for the others; and is known there: sessions wake up, $SYS begins. ARG is the struct broker. */
 void bk_worker_meet(struct worker *worker, void *arg);
 void bk_worker_begin(struct worker *worker, void *arg);
+/* worker_fn: the bridges are those of broker_bridges() from now on. ARG as above. */
+void bk_worker_rebridge(struct worker *worker, void *arg);
 /* worker_fn: the program ends: nothing is sent to other workers any more. ARG as above. */
 void bk_worker_part(struct worker *worker, void *arg);
 

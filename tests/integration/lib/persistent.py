@@ -123,15 +123,17 @@ class Subscriber(Persistent):
         self.send(wire.ack(self.version, 'PUBREC', got.packet_id))
 
 
-def start_pairs(t, count, stop):
-    """COUNT publishers with a subscriber each, in threads of their own: the pairs, the threads. They end after STOP."""
+def start_pairs(t, count, stop, name='', publish_at=None, subscribe_at=None):
+    """COUNT publishers with a subscriber each, in threads of their own: the pairs, the threads. They end after STOP. Both
+    connect to t.address, unless they are told where instead."""
     pairs, threads = [], []
     for i in range(count):
-        pair = Publisher(t, f'pub{i}', t.version, stop), Subscriber(t, f'sub{i}', t.version, stop)
+        pair = (Publisher(publish_at or t, f'pub{name}{i}', t.version, stop),
+                Subscriber(subscribe_at or t, f'sub{name}{i}', t.version, stop))
         pair[1].subscribed = threading.Event()
         pairs.append(pair)
         for client, wait in ((pair[1], pair[1].subscribed), (pair[0], None)):
-            threads.append(threading.Thread(target=client.run, args=(t.topic(f'{i}'),), daemon=True))
+            threads.append(threading.Thread(target=client.run, args=(t.topic(f'{name}{i}'),), daemon=True))
             threads[-1].start()
             assert wait is None or wait.wait(PATIENCE)
     return pairs, threads
