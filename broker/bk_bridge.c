@@ -352,8 +352,8 @@ static void bk_bridge_go_up(struct bk_bridge *b)
     b->is_up = true;
     b->is_new = false;
     metric_add(&b->all->metrics.connected, 1);
-    log_info(&b->log, "connected, MQTT %s", mqtt_version_name(b->plan->far.version));
     bk_bridge_measure(b);
+    log_info(&b->log, "connected, MQTT %s", mqtt_version_name(b->plan->far.version));
     bk_bridge_say_here(b, "1");
     bk_bridge_say_there(b, "1");
     mqtt_io_resume(mqtt_link_io(b->far), BK_BRIDGE_PAUSE_NEAR);

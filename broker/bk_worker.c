@@ -270,6 +270,7 @@ void bk_worker_give(struct bk_worker *w, struct bk_arrival *arrival)
 void bk_worker_take_inner(struct bk_worker *w, const struct conn_parcel *parcel)
 {
     struct bk_arrival arrival = {.parcel = *parcel, .is_inner = true};
+    arrival.parcel.accepted_ms = loop_now_ms(w->loop);
     atomic_fetch_add_explicit(&w->load, 1, memory_order_relaxed);
     metric_add(&w->metrics.connections_open, 1);
     bk_client_new(w, &arrival);

@@ -121,7 +121,7 @@ static struct mqtt_broker_client bk_hook_client(const struct bk_client *c, const
     struct mqtt_broker_client client = {
         .number = c->number, .address = conn_peer(c->conn)->text, .version = c->version};
     if (c->session) {
-        const char *user = c->session->grant->user;
+        const char *user = c->session->grant ? c->session->grant->user : NULL; /* a bridge has none */
         client.client_id = bk_text(bk_session_id(c->session));
         client.user = (struct mqtt_broker_text){user, user ? strlen(user) : 0};
     } else if (packet) {

@@ -35,8 +35,8 @@ def write(t, *entries, name='bridges.yaml', more=''):
 def start(t, *entries, store=None, listen='mqtt://127.0.0.1:0', name='bridges.yaml', more=''):
     """Our broker with these bridges; STORE: what the folder is called that survives it."""
     path = write(t, *entries, name=name, more=more)
-    kept = ('--store', 'lmdb:' + os.path.join(t.folder, store)) if store else ()
-    return t.broker('-c', path, *kept, listen=listen)
+    kept = 'lmdb:' + os.path.join(t.folder, store) if store else 'memory'
+    return t.broker('-c', path, '--store', kept, listens=(listen,))
 
 
 def far_mosquitto(t, config='', port=None):
