@@ -8,6 +8,7 @@ from lib.certs import Certs
 from lib.programs import run_command
 from lib.wire import V311, V5
 
+from .proxy_headers import CLIENT_HOST, TRUSTING, client_from
 from .tls import KEY, own, publish
 
 LISTENS = ('mqtts://127.0.0.1:0', 'mqtt://127.0.0.1:0')
@@ -130,3 +131,21 @@ def a_client_is_not_read_while_its_acknowledgements_wait_for_the_store(t):
         c.expect('PUBCOMP', packet_id=packet_id)
     assert broker.count('clients_held_total') > 0
     c.fence()
+
+
+@chain_test(V5)
+def the_broker_behind_the_proxies_knows_the_client(t):
+    """TLS to r-proxy, s-proxy --upstream-proxy-protocol v2, our broker with --proxy-protocol on: its line about the connection has the
+    client's address and certificate, and %n is the certificate's name."""
+    certs = Certs(os.path.join(t.folder, 'certs'))
+    broker = t.broker(*TRUSTING, '--mount-point', 'site/%n', listens=('mqtt://127.0.0.1:0',))
+    s_proxy = t.s_proxy([f'mqtt://127.0.0.1:{broker.port}'], '--upstream-proxy-protocol', 'v2')
+    r_proxy = t.r_proxy(s_proxy.target, *certs.mutual_door(), listens=('mqtts://127.0.0.1:0',))
+    c, port = client_from(t, 'c', r_proxy.address)
+    c.sock = certs.context().wrap_socket(c.sock, server_hostname='localhost')
+    c.connect()
+    broker.wait_log(rf"peer={CLIENT_HOST}:{port} via=127\.0\.0\.1:\d+ .*connected, MQTT 5\.0, TLSv1\.3 to the proxy, certificate 'client'")
+    c.subscribe(('#', 1))
+    c.send(wire.publish(V5, 'x', b'own'))
+    c.receive('x', 'own')
+    broker.wait_log("subscribes to 'site/client/#'")
