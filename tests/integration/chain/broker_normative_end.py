@@ -6,6 +6,7 @@ import hmac
 
 from lib import wire
 from lib.statements import SCRAM_USER, ended, kept, nothing_came, refused, statement
+from lib.websocket import BINARY, CONTINUATION, TEXT, WebSocket, frame
 from lib.wire import V5
 
 METHOD = 'SCRAM-SHA-256'
@@ -192,6 +193,46 @@ def no_reason_string_where_none_fits(t):
     c.send(auth(0x19))
     got = c.expect('DISCONNECT', code=0x82)
     assert got.prop('reason_string') is None, got
+
+
+def over_websocket(t, name, protocol='mqtt'):
+    c = t.client(name, address=t.listens[1])
+    c.sock = WebSocket(c.sock, protocol=protocol)
+    return c
+
+
+@statement('6.0.0-2 4.2-1', '6.0.0-2')
+def frames_and_packets_need_not_line_up(t):
+    """Two packets in a frame, a byte in each of many, a packet in fragments."""
+    c = over_websocket(t, 'c')
+    for byte in wire.connect(t.version, 'c'):
+        c.send(bytes([byte]))
+    c.expect('CONNACK', code=0)
+    c.send(wire.subscribe(t.version, 1, [(t.topic('x'), 0)]), wire.pingreq())
+    c.expect('SUBACK')
+    c.expect('PINGRESP')
+    publish = wire.publish(t.version, t.topic('x'), b'in pieces')
+    c.sock.sock.sendall(frame(publish[:5], first=BINARY) + frame(publish[5:8], first=CONTINUATION) + frame(publish[8:], CONTINUATION))
+    c.receive(t.topic('x'), b'in pieces')
+
+
+@statement('6.0.0-1', '6.0.0-1')
+def a_text_frame_ends_the_connection(t):
+    """Whatever stands in it."""
+    c = over_websocket(t, 'c')
+    c.connect()
+    c.sock.sock.sendall(frame(wire.pingreq(), TEXT))
+    ended(c, None, 0x81)
+
+
+@statement('6.0.0-4', '6.0.0-4')
+def the_sub_protocol_is_mqtt(t):
+    """Among others too."""
+    for offered in ('mqtt', 'other, mqtt', 'mqtt, other'):
+        c = over_websocket(t, 'c', offered)
+        assert c.sock.protocol == 'mqtt', c.sock.protocol
+        c.connect()
+        c.disconnect()
 
 
 @statement('', '4.8.0-2')

@@ -37,24 +37,23 @@ def check_work(t, page):
     assert messages == wanted, messages
 
 
-@chain_test(V311, V5)
+@chain_test(V311, V5, front=True)
 def mqtt_js_is_served_and_comes_back(t):
     """Over ws://: every QoS; when its connection breaks it connects again by itself and finds its session with what has come."""
-    s_proxy = t.s_proxy([t.mosquitto().url])
-    r_proxy = t.r_proxy(s_proxy.target, listens=('ws://127.0.0.1:0', 'mqtt://127.0.0.1:0'))
-    link = t.relay(r_proxy.address)
+    front = t.front(listens=('ws://127.0.0.1:0', 'mqtt://127.0.0.1:0'))
+    link = t.relay(front.address)
     page = new_page(t)
     open_page(t, page, f'ws://127.0.0.1:{link.port}/mqtt')
     check_work(t, page)
     link.tell('refuse')
     link.tell('cut')
     page.expect('close')
-    t.connected('other', address=r_proxy.listens[1]).publish(t.topic('while/away'), b'', 1)
+    t.connected('other', address=front.listens[1]).publish(t.topic('while/away'), b'', 1)
     link.tell('admit')
     told = [page.next(skip=AWAY), page.next(skip=AWAY)]     # MQTT.js may tell of the message first
     assert {'what': 'connect', 'sessionPresent': True} in told, told
     assert [(one['topic'], one['qos']) for one in told if one['what'] == 'message'] == [(t.topic('while/away'), 1)], told
-    assert r_proxy.metric('rproxy_websockets_broken_total') == 0
+    assert front.metric(f'{front.prefix}_websockets_broken_total') == 0
 
 
 @chain_test(V5)

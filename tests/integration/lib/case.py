@@ -142,10 +142,10 @@ def start_plugin(tools):
     return broker
 
 
-def start_ours(tools, *options, workers=2):
+def start_ours(tools, *options, workers=2, **program):
     """Ours, with mosquitto's numbers in CONNACK."""
     return Broker(tools.proxy('broker/mqtt-broker'), '--allow-anonymous', '--receive-maximum', '20',
-                  '--topic-alias-maximum', '10', '--workers', str(workers), '--sys-interval', '0', *options).wait_ready()
+                  '--topic-alias-maximum', '10', '--workers', str(workers), '--sys-interval', '0', *options, **program).wait_ready()
 
 
 def start_ours_for_a_tenant(tools):
@@ -154,8 +154,8 @@ def start_ours_for_a_tenant(tools):
 
 
 def start_ours_alone(tools):
-    """The same with one worker: what one client has been told, every other client sees at once."""
-    return start_ours(tools, workers=1)
+    """The same with one worker: what one client has been told, every other client sees at once. It listens for WebSocket too."""
+    return start_ours(tools, workers=1, listens=('mqtt://127.0.0.1:0', 'ws://127.0.0.1:0'))
 
 
 def start_ours_with_limits(tools):

@@ -42,7 +42,7 @@ def statement(five='', three='', versions=THREES, broker=OURS, name=None):
 
 def on_shared_broker(function, broker):
     def run(t):
-        t.use_shared(broker, BROKER)
+        t.listens = t.use_shared(broker, BROKER).broker.listens
         function(t)
     run.__doc__, run.__name__, run.__wrapped__ = function.__doc__, function.__name__, function
     return run
