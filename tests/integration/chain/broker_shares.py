@@ -2,10 +2,14 @@
 its member goes."""
 
 import os
+import random
+import threading
+import time
 from collections import Counter
 
 from lib import wire
 from lib.case import chain_test
+from lib.peer import PATIENCE
 from lib.wire import V5
 
 POLICIES = ('round-robin', 'least-inflight', 'sticky', 'hash-client', 'hash-topic')
@@ -263,3 +267,29 @@ def hashes(t):
                     (member, _), = group.take(1)
                     assert chosen.setdefault(at, member) == member, (name, at, chosen)
         assert len(set(chosen.values())) > 1, (name, chosen)
+
+
+@chain_test(V5)
+def what_is_handed_over_survives_kills(t):
+    """A member goes and the broker is killed while its messages move to others, which are at other workers too: none is lost."""
+    options = ('--store', 'lmdb:' + os.path.join(t.folder, 'store'), '--workers', '3')
+    broker = t.broker(*options)
+    t.address = broker.address
+    seed = time.time_ns()
+    source = random.Random(seed)
+    group = Group(t, 'kills', count=3)
+    for turn in range(6):
+        sent = {b'%d-%d' % (turn, i) for i in range(30)}
+        group.publish(*sent)
+        group.take(30, is_acknowledged=False)
+        group.members[turn % 3].close()
+        threading.Event().wait(source.random() * 0.01)      # anywhere in the move
+        broker.kill()
+        broker = t.broker(*options, listens=('mqtt://{}:{}'.format(*broker.address),))
+        group.members = [group.connected(f'kills-m{i}') for i in range(3)]
+        group.pub, found = t.connected('kills-pub'), set()
+        deadline = time.monotonic() + PATIENCE
+        while found != sent:
+            found |= {got.payload for _, got in group.poll(True)}
+            assert found <= sent and time.monotonic() < deadline, f'seed {seed}, turn {turn}: {sorted(sent - found)}, {sorted(found - sent)}'
+        group.assert_nothing_more()
