@@ -112,9 +112,9 @@ def paho_for_c_works(t):
 class PahoClient:
     """Paho for Python with its callbacks turned into a queue of events."""
 
-    def __init__(self, t, name):
-        self.events, self.is_v5 = queue.Queue(), t.version == V5
-        options = {} if self.is_v5 else {'clean_session': True}
+    def __init__(self, t, name, is_lasting=False):
+        self.events, self.is_v5, self.is_lasting = queue.Queue(), t.version == V5, is_lasting
+        options = {} if self.is_v5 else {'clean_session': not is_lasting}
         self.client = paho.Client(f'{t.topic()}-{name}', protocol={V31: paho.MQTTv31, V311: paho.MQTTv311,
                                                                    V5: paho.MQTTv5}[t.version], **options)
         self.client.on_connect = lambda c, u, flags, rc, *p: self.put('connect', self.code(rc))
@@ -136,7 +136,11 @@ class PahoClient:
         return value
 
     def start(self, address):
-        self.client.connect(*address)
+        options = {}
+        if self.is_v5 and self.is_lasting:
+            options = {'clean_start': False, 'properties': Properties(PacketTypes.CONNECT)}
+            options['properties'].SessionExpiryInterval = 1000
+        self.client.connect(*address, **options)
         self.client.loop_start()
         assert self.expect('connect') == 0
 
@@ -171,3 +175,37 @@ def paho_for_python_works(t):
                 assert message.properties.CorrelationData == b'\0\1'
     sub.stop()
     pub.stop()
+
+
+@scenario()
+def paho_for_python_comes_back(t):
+    """Its session with what has come meanwhile, its Will when it is cut off, a retained message."""
+    sub, keeper, pub = PahoClient(t, 'sub'), PahoClient(t, 'keeper', is_lasting=True), PahoClient(t, 'pub')
+    sub.start(t.address)
+    sub.client.subscribe(t.topic('will'), 1)
+    assert sub.expect('subscribe') == [1]
+    pub.start(t.address)
+    keeper.client.will_set(t.topic('will'), 'cut off', 1)
+    keeper.start(t.address)
+    keeper.client.subscribe(t.topic('kept/#'), 2)
+    assert keeper.expect('subscribe') == [2]
+    keeper.client.loop_stop()
+    keeper.client.socket().close()
+    assert sub.expect('message').payload == b'cut off'
+    for qos in (1, 2):
+        pub.client.publish(t.topic('kept/x'), b'%d' % qos, qos)
+        pub.expect('publish')
+    pub.client.publish(t.topic('kept/last'), b'last', 1, retain=True)
+    pub.expect('publish')
+    keeper = PahoClient(t, 'keeper', is_lasting=True)
+    keeper.start(t.address)
+    assert sorted(keeper.expect('message').payload for _ in range(3)) == [b'1', b'2', b'last']     # QoS 2 is told at its PUBREL
+    sub.client.subscribe(t.topic('kept/+'), 1)
+    assert sub.expect('subscribe') == [1]
+    message = sub.expect('message')
+    assert (message.payload, message.retain) == (b'last', 1), message
+    pub.client.publish(t.topic('kept/last'), b'', 1, retain=True)
+    pub.expect('publish')
+    for client in (sub, keeper, pub):
+        client.client.loop_stop()
+        client.client.disconnect()
