@@ -10,6 +10,7 @@
 
 #include "bk_broker.h"
 #include "bk_client.h"
+#include "bk_compact.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
 #include "bk_message.h"
@@ -24,14 +25,23 @@
 #include "err.h"
 #include "store.h"
 
-enum { BK_RETRY_MS = 1000 };
+enum {
+    BK_RETRY_MS = 1000,
+    BK_SPARSE_BYTES = 4096, /* smaller segments are never too large for what is due in them */
+    BK_SPARSE_PART = 4,     /* and so many times as many messages as are due */
+    BK_SPARSE_MS = 2000,    /* most of what is sparse will be empty before long */
+};
 
 struct bk_segment {
-    struct list link; /* in journal->segments */
+    struct list link; /* in journal->segments or journal->sparse */
     struct bk_journal *journal;
     struct bk_shared_segment *shared; /* with other workers, from before a restart; NULL: this worker's own */
-    uint32_t due;                     /* messages in it that are due to somebody */
+    uint64_t sparse_ms;               /* since when; 0: it is not */
+    size_t bytes;                     /* of its value */
+    uint32_t n;                       /* messages in it */
+    uint32_t due;                     /* of them, due to somebody */
     bool is_read;                     /* nothing is added to it any more */
+    bool is_gone;                     /* while it is being read again: it has been deleted */
     uint8_t key_len;
     uint8_t key[15];
 };
@@ -80,13 +90,15 @@ struct bk_journal {
     struct store_client *client;
     struct map sessions; /* by number */
     struct list segments;
-    struct list dirty;         /* sessions with a record to be written */
-    struct list waiting;       /* sessions with QoS 2 that waits for the disk */
-    struct list resting;       /* the same, for the commit that is on its way */
-    struct list answers;       /* that have not been given, of flights that have begun */
-    struct list leaving;       /* shared segments that are not needed here, when what comes next has been committed */
-    struct list left;          /* the same, for the commit that is on its way */
-    struct bk_writer messages; /* of the items of `next` */
+    struct list sparse;          /* others, in the order of their time */
+    struct bk_segment *compacts; /* in neither: it is being read again */
+    struct list dirty;           /* sessions with a record to be written */
+    struct list waiting;         /* sessions with QoS 2 that waits for the disk */
+    struct list resting;         /* the same, for the commit that is on its way */
+    struct list answers;         /* that have not been given, of flights that have begun */
+    struct list leaving;         /* shared segments that are not needed here, when what comes next has been committed */
+    struct list left;            /* the same, for the commit that is on its way */
+    struct bk_writer messages;   /* of the items of `next` */
     struct bk_flight next, now;
     struct loop_task task;   /* at the end of the turn */
     struct loop_timer retry; /* after a failure */
@@ -373,11 +385,26 @@ void bk_journal_delivery(struct bk_session *s, struct bk_entry *e)
     bk_journal_touch(j);
 }
 
+/* Little of it is due. */
+static void bk_segment_check_sparse(struct bk_segment *segment)
+{
+    struct bk_journal *j = segment->journal;
+    if (segment->shared || segment->sparse_ms != 0 || segment->bytes < BK_SPARSE_BYTES ||
+        segment->n / BK_SPARSE_PART < segment->due)
+        return;
+    segment->sparse_ms = loop_now_ms(j->worker->loop);
+    list_move_tail(&j->sparse, &segment->link);
+}
+
 static void bk_segment_let_go(struct bk_segment *segment)
 {
     struct bk_journal *j = segment->journal;
-    if (segment->due > 0 || !segment->is_read)
+    if (!segment->is_read)
         return;
+    if (segment->due > 0) {
+        bk_segment_check_sparse(segment);
+        return;
+    }
     if (segment->shared) {
         /* its record may only go behind the windows that say that nothing in it is due */
         list_move_tail(&j->leaving, &segment->link);
@@ -386,9 +413,13 @@ static void bk_segment_let_go(struct bk_segment *segment)
     }
     bk_change_delete(&j->next.changes, segment->key, segment->key_len);
     j->next.frees_space = j->is_full;
+    bk_journal_touch(j);
+    if (segment == j->compacts) {
+        segment->is_gone = true;
+        return;
+    }
     list_del(&segment->link);
     free(segment);
-    bk_journal_touch(j);
 }
 
 void bk_journal_done(struct bk_session *s, struct bk_entry *e)
@@ -639,9 +670,11 @@ void bk_journal_restore_message(struct bk_segment *segment, struct bk_message *m
     segment->due++;
 }
 
-void bk_journal_restore_done(struct bk_segment *segment)
+void bk_journal_restore_done(struct bk_segment *segment, uint32_t n, size_t bytes)
 {
     segment->is_read = true;
+    segment->n = n;
+    segment->bytes = bytes;
     bk_segment_let_go(segment);
 }
 
@@ -662,6 +695,7 @@ static void bk_journal_make_segment(struct bk_journal *j, size_t first)
             }
         }
         bk_put_raw(&now->body, j->messages.bytes + item->at, item->end - item->at);
+        now->segment->n++;
     }
 }
 
@@ -679,10 +713,74 @@ static void bk_journal_settle_items(struct bk_flight *now)
     free(now->items.list);
     now->items = (struct bk_items){0};
     if (now->segment) {
+        now->segment->bytes = now->body.len;
         now->segment->is_read = true;
         bk_segment_let_go(now->segment);
     }
     now->segment = NULL;
+}
+
+/* --- Compaction */
+
+static bool bk_segment_is_due(void *arg, uint64_t session, uint64_t number)
+{
+    const struct bk_segment *segment = arg;
+    struct bk_session *s = bk_journal_find_session(segment->journal, session);
+    const struct bk_entry *e = s ? bk_queue_find_due(&s->queue, number) : NULL;
+    return e && e->message && e->message->segment == segment;
+}
+
+static void bk_segment_compact(struct bk_segment *segment, struct store_bytes value)
+{
+    struct bk_journal *j = segment->journal;
+    struct bk_writer out = {0};
+    uint32_t n;
+    const struct mqtt_bytes bytes = {value.bytes, (uint32_t)value.len};
+    if (bk_compact(bytes, bk_segment_is_due, segment, &out, &n) != 0) {
+        log_error(NULL, "store: a segment cannot be read any more: it stays as it is");
+    } else {
+        struct bk_key key = {.len = segment->key_len};
+        memcpy(key.bytes, segment->key, segment->key_len);
+        bk_change_put(&j->next.changes, &key, &out);
+        bk_journal_touch(j);
+        segment->n = n;
+        segment->bytes = out.len;
+        segment->sparse_ms = 0;
+    }
+    free(out.bytes);
+}
+
+static void bk_journal_on_segment(void *arg, int result, const struct store_page *page)
+{
+    struct bk_segment *segment = arg;
+    struct bk_journal *j = segment->journal;
+    j->compacts = NULL;
+    if (segment->is_gone) {
+        free(segment);
+        return;
+    }
+    list_add_tail(&j->segments, &segment->link);
+    if (j->is_stopping)
+        return;
+    if (result == 0 && page->n_items == 1)
+        bk_segment_compact(segment, page->items[0].value);
+    bk_journal_tick(j); /* the next one */
+}
+
+void bk_journal_tick(struct bk_journal *j)
+{
+    if (j->compacts || j->is_full || list_is_empty(&j->sparse))
+        return;
+    struct bk_segment *segment = list_entry(list_first(&j->sparse), struct bk_segment, link);
+    if (loop_now_ms(j->worker->loop) - segment->sparse_ms < BK_SPARSE_MS)
+        return;
+    struct bk_key key = {.len = segment->key_len};
+    memcpy(key.bytes, segment->key, segment->key_len);
+    const struct bk_key end = bk_key_behind(&key);
+    const struct store_range range = {.first = {key.bytes, key.len}, .end = {end.bytes, end.len}};
+    list_del(&segment->link);
+    j->compacts = segment;
+    store_scan(j->client, &range, 1, 0, bk_journal_on_segment, segment);
 }
 
 /* --- Commits */
@@ -749,8 +847,8 @@ static void bk_journal_on_done(void *arg, int result)
     j->is_failed = false;
     bk_journal_note_full(j, false);
     j->is_under_way = false;
-    bk_flight_clear(&j->now);
     bk_journal_settle_items(&j->now);
+    bk_flight_clear(&j->now);
     bk_journal_leave_shared(j);
     struct bk_answers *answers = j->now.answers;
     j->now.answers = NULL;
@@ -879,6 +977,7 @@ struct bk_journal *bk_journal_new(struct bk_worker *w)
     j->worker = w;
     map_init(&j->sessions, bk_session_has_number);
     list_init(&j->segments);
+    list_init(&j->sparse);
     list_init(&j->answers);
     list_init(&j->leaving);
     list_init(&j->left);
@@ -930,6 +1029,7 @@ struct bk_journal *bk_journal_free(struct bk_journal *j)
     if (!j)
         return NULL;
     bk_journal_stop(j);
+    list_splice_tail(&j->segments, &j->sparse);
     list_splice_tail(&j->segments, &j->leaving);
     list_splice_tail(&j->segments, &j->left);
     list_for_each_safe (it, tmp, &j->segments)

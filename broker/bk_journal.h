@@ -7,7 +7,9 @@
  * messages of a batch, each with the sessions that it is for and their numbers there, are one value, a segment. What
  * has been acknowledged is said by the window of its session (which numbers are open, which are done), written anew
  * with each batch in which it has changed. A segment is deleted when nothing in it is due any more. A message whose
- * deliveries are all done before its batch begins is never written.
+ * deliveries are all done before its batch begins is never written. A segment of which little is due for some time is
+ * read again and written without the rest, under its own key (bk_compact.h), so that one old message does not keep
+ * thousands. (Not those from before a restart that several workers share.)
  *
  * Kept are sessions that outlive their connection (expiry above 0), and all retained messages. Without a store (or with
  * one in memory) a worker has no journal: every function here takes that.
@@ -74,6 +76,9 @@ void bk_journal_done(struct bk_session *s, struct bk_entry *e);
 /* Numbers of S have been begun or done, or its inbound ids have changed. */
 void bk_journal_window(struct bk_session *s);
 
+/* Regularly: compact what is sparse. */
+void bk_journal_tick(struct bk_journal *j);
+
 /* --- Waiting */
 
 /* Whether E's message is where it survives, or never will be. */
@@ -121,7 +126,7 @@ struct bk_segment *bk_journal_restore_segment(struct bk_journal *j, const void *
                                               struct bk_shared_segment *shared);
 /* M, of SEGMENT, is due to N. */
 void bk_journal_restore_message(struct bk_segment *segment, struct bk_message *m, uint32_t n);
-/* All of it has been read: it goes if nothing in it is due. */
-void bk_journal_restore_done(struct bk_segment *segment);
+/* All of it has been read, N messages in BYTES: it goes if nothing in it is due. */
+void bk_journal_restore_done(struct bk_segment *segment, uint32_t n, size_t bytes);
 
 #endif

@@ -170,6 +170,22 @@ struct bk_entry *bk_queue_find(struct bk_queue *q, uint16_t id)
     return bk_queue_find_straggler(q, id);
 }
 
+struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number)
+{
+    for (uint32_t i = 0; i < q->n_stragglers; i++)
+        if (q->stragglers[i].number == number)
+            return &q->stragglers[i];
+    if (number < q->head || number >= q->next)
+        return NULL;
+    struct bk_entry *e = bk_queue_at(q, number);
+    return e->state == BK_ENTRY_DONE ? NULL : e;
+}
+
+struct bk_entry *bk_queue_find_due(struct bk_queue *q, uint64_t number)
+{
+    return number >= q->next && number < q->tail ? bk_queue_at(q, number) : bk_queue_find_number(q, number);
+}
+
 /* --- The end of exchanges */
 
 void bk_queue_release(struct bk_queue *q, struct bk_entry *entry)
@@ -256,17 +272,6 @@ int bk_queue_restore_open(struct bk_queue *q, uint64_t number, uint16_t id, enum
     q->stragglers = stragglers;
     q->stragglers[q->n_stragglers++] = entry;
     return 0;
-}
-
-struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number)
-{
-    for (uint32_t i = 0; i < q->n_stragglers; i++)
-        if (q->stragglers[i].number == number)
-            return &q->stragglers[i];
-    if (number < q->head || number >= q->next)
-        return NULL;
-    struct bk_entry *e = bk_queue_at(q, number);
-    return e->state == BK_ENTRY_DONE ? NULL : e;
 }
 
 /* So that NUMBER comes next. What is missing between was done before it was ever written: it has no message. */

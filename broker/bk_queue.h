@@ -75,6 +75,8 @@ struct bk_entry *bk_queue_begin(struct bk_queue *q);
 struct bk_entry *bk_queue_find(struct bk_queue *q, uint16_t id);
 /* The open exchange of NUMBER; NULL: it is done, or waits. */
 struct bk_entry *bk_queue_find_number(struct bk_queue *q, uint64_t number);
+/* The same, or what waits with NUMBER. */
+struct bk_entry *bk_queue_find_due(struct bk_queue *q, uint64_t number);
 /* PUBREC has come: the message is needed no more, the exchange goes on. */
 void bk_queue_release(struct bk_queue *q, struct bk_entry *entry);
 /* Nobody can ask for the message again, though it is not acknowledged. */

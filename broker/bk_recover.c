@@ -363,10 +363,11 @@ static int bk_recover_segment(void *arg, struct store_bytes key, struct store_by
     struct bk_segment *segment = bk_journal_restore_segment(r->w->journal, key.bytes, key.len, shared);
     if (!segment)
         return err_set(-ENOMEM, "out of memory");
-    while (c.len > 0)
+    uint32_t n = 0;
+    for (; c.len > 0; n++)
         if (bk_recover_item(r, &c, segment) != 0)
             return bk_recover_fault(key, "a message in it cannot be read");
-    bk_journal_restore_done(segment);
+    bk_journal_restore_done(segment, n, value.len);
     return 0;
 }
 

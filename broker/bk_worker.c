@@ -64,6 +64,8 @@ static void bk_worker_on_tick(struct loop_timer *timer)
     bk_retain_tick(w);
     bk_full_tick(w);
     bk_bridges_tick(w);
+    if (w->journal)
+        bk_journal_tick(w->journal);
     if (w->options->slow_consumer == BK_SLOW_PACE)
         list_for_each (it, &w->clients)
             bk_pace_tick(list_entry(it, struct bk_client, link));

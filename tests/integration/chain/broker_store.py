@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -373,3 +374,44 @@ def a_full_disk_gets_room_by_what_is_acknowledged(t):
     for i in range(20):
         pub.publish(t.topic('kept'), b'%d' % i + b'y' * 50000, 1)
         sub.receive(t.topic('kept'))
+
+
+def used_bytes(broker):
+    """Of the store."""
+    mark = broker.mark()
+    broker.signal(signal.SIGUSR1)
+    return int(broker.wait_log(r'broker_store_used_bytes[ =](\d+)', since=mark).group(1))
+
+
+@chain_test(V5)
+def an_old_message_does_not_keep_the_others(t):
+    """One in a hundred waits for a client that is away, the others are taken: the store shrinks to what is due."""
+    broker = start(t, '--workers', '1')
+    forever = {'clean': False, 'properties': [('session_expiry', 1000)]}
+    away = t.connected('away', **forever)
+    away.subscribe((t.topic('away'), 1))
+    away.disconnect()
+    sub = t.connected('sub', **forever)
+    sub.subscribe((t.topic('taken'), 1))
+    pub = t.connected('pub')
+    pub.is_quiet = sub.is_quiet = True
+    for i in range(3000):
+        topic = 'away' if i % 100 == 50 else 'taken'
+        pub.send(wire.publish(V5, t.topic(topic), b'%04d' % i + b'x' * 1000, 1, i % 900 + 1))
+        if i % 900 == 899:
+            assert all(pub.next().code == 0 for _ in range(900))
+    assert all(pub.next().code == 0 for _ in range(300))
+    full = used_bytes(broker)
+    assert full > 3000000, full
+    sub.receive_many(2970)
+    deadline = time.monotonic() + PATIENCE
+    while used_bytes(broker) > 300000:
+        assert time.monotonic() < deadline, f'{used_bytes(broker)} of {full} bytes are still in use'
+        threading.Event().wait(0.1)
+    broker.kill()
+    again(t, broker, '--workers', '1')
+    away = t.client('away')
+    away.is_quiet = True
+    away.connect(present=True, **forever)
+    got = [int(message.payload[:4]) for message in away.receive_many(30)]
+    assert got == list(range(50, 3000, 100)), got
