@@ -46,10 +46,7 @@ def an_address_has_only_so_many_connections(t):
     first = t.connected('first')
     refused(t, 'second', 0x97)
     assert front.count('connections_over_address_limit_total') == 1
-    other = t.client('other')
-    other.sock.close()
-    front.wait_count('connections_open', 1)
-    other.sock = socket.create_connection(front.address, PATIENCE, source_address=('127.0.0.9', 0))
+    other = t.client('other', sock=socket.create_connection(front.address, PATIENCE, source_address=('127.0.0.9', 0)))
     other.connect()
     other.fence()
     first.fence()
@@ -402,9 +399,7 @@ class Doors:
     def knock(self, scheme, source='127.0.0.1'):
         """A client that has TLS and WebSocket, or what ended it on the way there."""
         sock = self.socket(scheme, source)
-        c = self.t.client(f'{scheme} {sock.getsockname()[1]}', address=self.address['mqtt'])
-        c.sock.close()
-        c.sock = sock
+        c = self.t.client(f'{scheme} {sock.getsockname()[1]}', sock=sock)
         if scheme in ('mqtts', 'wss'):
             context = ssl.create_default_context(cafile=self.certs['ca.pem'])
             c.sock = context.wrap_socket(c.sock, server_hostname='localhost')

@@ -244,12 +244,12 @@ class Case:
         """A topic of this test's own, the same in all ways."""
         return f'{self.base}/{rest}' if rest else self.base
 
-    def client(self, name, version=None, client_id=None, address=None):
-        """A raw client with an open socket that has not sent CONNECT yet."""
+    def client(self, name, version=None, client_id=None, address=None, sock=None):
+        """A raw client with an open socket (SOCK, or one to ADDRESS) that has not sent CONNECT yet."""
         lines = self.transcript.setdefault(name, [])
         if lines:
             lines.append('-- again --')
-        sock = connect_to(address or self.address)
+        sock = sock or connect_to(address or self.address)
         if self.tls:
             sock = self.tls.wrap_socket(sock, server_hostname='localhost')
         peer = Client(name, sock, version or self.version, lines,
