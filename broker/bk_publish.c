@@ -268,11 +268,14 @@ static enum gate_answer bk_publish_2(struct bk_client *c, const struct mqtt_pack
     return GATE_PASS;
 }
 
-/* A QoS 2 message that has come before is not asked about again. */
-static bool bk_publish_is_known(const struct bk_client *c, const struct mqtt_packet *packet)
+/* Hooks are, but not about a QoS 2 message that has come before. */
+static enum gate_answer bk_publish_ask(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
 {
-    return packet->publish.qos == 2 &&
-           mqtt_inflight_find(&c->session->inbound, packet->packet_id) != MQTT_INFLIGHT_NONE;
+    struct mqtt_packet whole = *packet;
+    whole.publish.topic = topic;
+    if (packet->publish.qos == 2 && mqtt_inflight_find(&c->session->inbound, packet->packet_id) != MQTT_INFLIGHT_NONE)
+        return bk_publish_go_on(c, packet, topic);
+    return bk_hooks_ask(c, BK_HOOK_PUBLISH, &whole);
 }
 
 enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet *packet)
@@ -282,11 +285,9 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
     metric_add(&c->worker->metrics.payload_bytes_received, packet->publish.payload.len);
     if (!bk_publish_topic(c, packet, &topic))
         return GATE_CLOSED;
-    if (!(c->worker->hook_kinds & BK_HOOK_PUBLISH) || bk_publish_is_known(c, packet))
-        return bk_publish_go_on(c, packet, topic);
-    struct mqtt_packet whole = *packet;
-    whole.publish.topic = topic;
-    return bk_hooks_ask(c, BK_HOOK_PUBLISH, &whole);
+    if (c->worker->hook_kinds & BK_HOOK_PUBLISH)
+        return bk_publish_ask(c, packet, topic);
+    return bk_publish_go_on(c, packet, topic);
 }
 
 enum gate_answer bk_publish_go_on(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
