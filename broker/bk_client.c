@@ -218,7 +218,7 @@ static void bk_client_end(struct bk_client *c, const struct mqtt_packet *connect
 {
     bk_client_log_close(c, text);
     bk_audit_ended(c, connect, reason, text);
-    if (bk_client_is_live(c) && c->worker->hook_kinds & BK_HOOK_DISCONNECT)
+    if (bk_client_is_live(c) && bk_hooks_concern(c, BK_HOOK_DISCONNECT))
         bk_hooks_disconnected(c, reason, text);
     bk_client_send_farewell(c, reason, text);
     if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN)

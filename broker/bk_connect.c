@@ -349,7 +349,7 @@ enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet 
                    : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_client_enter(c, BK_CLIENT_CONNECTING);
     bk_learn_from_connect(c, connect);
-    if (!c->is_inner && c->worker->hook_kinds & BK_HOOK_CONNECT)
+    if (bk_hooks_concern(c, BK_HOOK_CONNECT))
         return bk_hooks_ask(c, BK_HOOK_CONNECT, connect);
     return bk_connect_login(c, connect);
 }

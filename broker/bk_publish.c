@@ -285,7 +285,7 @@ enum gate_answer bk_publish_packet(struct bk_client *c, const struct mqtt_packet
     metric_add(&c->worker->metrics.payload_bytes_received, packet->publish.payload.len);
     if (!bk_publish_topic(c, packet, &topic))
         return GATE_CLOSED;
-    if (c->worker->hook_kinds & BK_HOOK_PUBLISH)
+    if (bk_hooks_concern(c, BK_HOOK_PUBLISH))
         return bk_publish_ask(c, packet, topic);
     return bk_publish_go_on(c, packet, topic);
 }

@@ -115,7 +115,7 @@ static bool bk_send_codes(struct bk_client *c, uint8_t type, uint16_t id, const 
 
 enum gate_answer bk_subscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
 {
-    if (c->worker->hook_kinds & BK_HOOK_SUBSCRIBE)
+    if (bk_hooks_concern(c, BK_HOOK_SUBSCRIBE))
         return bk_hooks_ask(c, BK_HOOK_SUBSCRIBE, packet);
     return bk_subscribe_go_on(c, packet, NULL);
 }
@@ -161,7 +161,7 @@ static uint8_t bk_unsubscribe_one(struct bk_client *c, struct mqtt_bytes filter)
 
 enum gate_answer bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_packet *packet)
 {
-    if (c->worker->hook_kinds & BK_HOOK_UNSUBSCRIBE)
+    if (bk_hooks_concern(c, BK_HOOK_UNSUBSCRIBE))
         return bk_hooks_ask(c, BK_HOOK_UNSUBSCRIBE, packet);
     bk_unsubscribe_go_on(c, packet, NULL);
     return GATE_PASS;

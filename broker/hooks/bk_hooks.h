@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bk_client.h"
+#include "bk_worker.h"
 #include "broker_hooks.h"
 #include "gate.h"
 
@@ -41,7 +43,13 @@ unsigned bk_hooks_kinds(const struct bk_hooks *h);
 
 /* --- Of a worker, on its loop. */
 
-/* Its hooks are asked about PACKET of C, which then goes on or is refused. KIND is one of the worker's kinds. */
+/* Whether any of its hooks asks about KIND, and C is no bridge of this process, which may do everything. */
+static inline bool bk_hooks_concern(const struct bk_client *c, enum bk_hook_kind kind)
+{
+    return (c->worker->hook_kinds & kind) != 0 && !c->is_inner;
+}
+
+/* Its hooks are asked about PACKET of C, which then goes on or is refused. KIND is what concerns C. */
 enum gate_answer bk_hooks_ask(struct bk_client *c, enum bk_hook_kind kind, const struct mqtt_packet *packet);
 /* C's gate, for what has to wait next: held by the question that has just been answered, or from now on. NULL: out of
  * memory. */

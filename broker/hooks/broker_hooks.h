@@ -12,8 +12,8 @@
  *
  * ALLOW of a CONNECT says who the client is: no password, token or certificate is asked for any more. All else that
  * hooks allow the ACL and the limits may still refuse. A CONNECT with an Authentication Method (SCRAM) has to prove
- * itself all the same. What hooks are not asked about: Wills when they are published (on_connect shows them), $SYS, and
- * what mqtt_broker_publish() sends.
+ * itself all the same. What hooks are not asked about: Wills when they are published (on_connect shows them), $SYS,
+ * what mqtt_broker_publish() sends, and the bridges of this broker.
  *
  * Hooks run on the broker's threads, several at the same time: they do not wait for anything, and do not call
  * mqtt_broker_stop() or mqtt_broker_free(). mqtt_broker_publish() and mqtt_broker_answer() they may call. */

@@ -168,6 +168,25 @@ def answers_after_the_end_find_nobody(t):
     assert 'host: ended' in host.log()
 
 
+@chain_test(V5)
+def bridges_of_the_broker_are_not_asked(t):
+    """They come in where nobody else may, and what they bring is nobody's question."""
+    far = t.mosquitto()
+    config = os.path.join(t.folder, 'bridges.yaml')
+    with open(config, 'w', encoding='utf-8') as lines:
+        lines.write(f'bridges:\n  - name: far\n    url: {far.url}\n    topics:\n      - {{filter: "in/#", direction: in, qos: 1}}\n')
+    host = start(t, '--config', config, anonymous='false')
+    host.wait_log('bridge=far: connected')
+    here, there = t.client('here'), t.connected('there', address=far.address)
+    here.connect(username='later-alice')
+    here.subscribe(('in/#', 1))
+    there.publish('in/veto', b'comes in', 1)
+    here.receive('in/veto', b'comes in')
+    here.send(wire.publish(V5, 'in/veto', b'does not', 1, 1))
+    here.expect('PUBACK', packet_id=1, code=0x87)
+    assert 'host: publishes $bridge' not in host.log()
+
+
 @chain_test()
 def mistakes_are_told_in_words(t):
     """Options that there are not, values that they cannot have, a port that is taken."""
