@@ -10,6 +10,7 @@
 #include "bk_access.h"
 #include "bk_alias.h"
 #include "bk_audit.h"
+#include "bk_behind.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
 #include "bk_full.h"
@@ -189,7 +190,7 @@ static void bk_client_free(struct bk_client *c)
     c->io = mqtt_io_close(c->io, BK_LINGER_MS);
     /* nothing passes the gate any more */
     gate_continue(c->connect_wait);
-    bk_subscribe_forget(c);
+    bk_behind_forget(c);
     bk_hooks_forget(c);
     bk_full_forget(c);
     free(c->connack);

@@ -27,13 +27,13 @@
 
 struct bk_account;
 struct bk_aliases_in;
+struct bk_behind;
 struct bk_aliases_out;
 struct bk_connack;
 struct bk_full_wait;
 struct bk_login;
 struct bk_move;
 struct bk_session;
-struct bk_suback;
 struct bk_worker;
 struct front_listener_options;
 struct front_pace;
@@ -85,7 +85,7 @@ struct bk_client {
     struct mqtt_broker_question *question; /* to hooks; NULL: none */
     struct bk_move *move;                  /* it is about to go to another worker; NULL: it is not */
     struct bk_full_wait *full_wait;        /* its PUBLISH that waits for room in the store; NULL: none does */
-    struct bk_suback *suback;              /* waits for other workers; NULL: none does */
+    struct bk_behind *behind;              /* an answer that waits for other workers; NULL: none does */
     uint64_t journal_mark;                 /* bk_journal_changes() when the present packet came */
     uint32_t n_waiting;                    /* answers that wait for the journal */
     uint64_t broker;                       /* of bk_session */

@@ -403,17 +403,20 @@ void bk_peer_publish_whole(const struct bk_publication *p)
 static void bk_peer_promise(struct bk_peer *peer, const struct bk_publication *p, bool is_retained)
 {
     struct bk_worker *w = peer->peers->worker;
-    if (!w->journal || (p->qos == 0 && !is_retained))
+    if (p->qos == 0 && !(is_retained && w->journal))
+        return;
+    if (!w->journal && !is_retained)
         return;
     bk_peer_must_confirm(peer);
-    bk_journal_promise(w);
+    if (w->journal)
+        bk_journal_promise(w);
 }
 
-void bk_peer_publish(struct bk_peer *peer, struct bk_publication *p, unsigned flags)
+void bk_peer_publish(struct bk_peer *peer, struct bk_publication *p, bool is_owner)
 {
-    bk_put_u8(bk_peer_begin(peer, BK_FRAME_PUBLISH), (uint8_t)flags);
+    bk_put_u8(bk_peer_begin(peer, BK_FRAME_PUBLISH), is_owner);
     bk_peer_put_message(peer, p);
-    bk_peer_promise(peer, p, flags & BK_PEER_RETAIN);
+    bk_peer_promise(peer, p, is_owner);
     bk_peer_hold_back(peer, p->source);
 }
 
@@ -476,13 +479,13 @@ static int bk_frame_publish(struct bk_peer *peer, struct bk_bufs *bufs, struct c
 {
     struct bk_worker *w = peer->peers->worker;
     struct bk_publication p;
-    uint8_t flags;
-    if (cursor_read_u8(c, &flags) != 0 || bk_get_publication(peer, bufs, c, &p) != 0)
+    uint8_t is_owner;
+    if (cursor_read_u8(c, &is_owner) != 0 || bk_get_publication(peer, bufs, c, &p) != 0)
         return BK_RECORD_BAD;
-    if (flags & BK_PEER_RETAIN)
+    if (is_owner)
         bk_retain_set(w, &p);
-    if (flags & BK_PEER_ROUTE)
-        bk_route_publish_here(w, &p);
+    /* Even if PEER knew of no subscriber: who has become one since then was not sent what is retained now. */
+    bk_route_publish_here(w, &p);
     bk_journal_inbound(w, &p);
     bk_publication_end(&p);
     return 0;

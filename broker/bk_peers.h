@@ -73,11 +73,9 @@ void bk_peers_share(struct bk_worker *w, struct mqtt_bytes text, uint32_t filter
                     const struct bk_share_count *count);
 
 /* --- Messages */
-enum bk_peer_publish_flags {
-    BK_PEER_ROUTE = 1,  /* to its subscribers */
-    BK_PEER_RETAIN = 2, /* it owns what is retained under the topic */
-};
-void bk_peer_publish(struct bk_peer *peer, struct bk_publication *p, unsigned flags);
+
+/* To its subscribers; IS_OWNER: and to be retained, it owns what is under the topic. */
+void bk_peer_publish(struct bk_peer *peer, struct bk_publication *p, bool is_owner);
 /* The one peer that P has been sent to writes, with P, that its exchange has got so far (bk_journal.h). */
 void bk_peer_publish_whole(const struct bk_publication *p);
 /* One of the members of shared subscription TEXT is to get P: TRIED have nobody for it; SLOT is where looking begins. A

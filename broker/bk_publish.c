@@ -5,6 +5,7 @@
 #include "bk_access.h"
 #include "bk_alias.h"
 #include "bk_audit.h"
+#include "bk_behind.h"
 #include "bk_broker.h"
 #include "bk_client.h"
 #include "bk_full.h"
@@ -234,6 +235,21 @@ bool bk_publish_uses_id(const struct bk_client *c, uint16_t id)
            mqtt_inflight_find(inbound, id) != MQTT_INFLIGHT_NONE;
 }
 
+/* A retained message has to be with the worker that owns it before anybody hears that it is published: see
+ * bk_behind.h. */
+static enum gate_answer bk_publish_answer(struct bk_client *c, const struct mqtt_packet *packet, uint8_t type,
+                                          uint8_t reason)
+{
+    const struct mqtt_packet answer = {.type = type,
+                                       .version = c->version,
+                                       .packet_id = packet->packet_id,
+                                       .reason_code = c->version == MQTT_V5 ? reason : MQTT_REASON_SUCCESS};
+    if (packet->publish.retain && !c->worker->journal && bk_behind_answer(c, &answer))
+        return GATE_HOLD;
+    bk_client_answer(c, type, packet->packet_id, reason);
+    return GATE_PASS;
+}
+
 static enum gate_answer bk_publish_1(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
 {
     if (bk_publish_is_over_quota(c))
@@ -241,8 +257,7 @@ static enum gate_answer bk_publish_1(struct bk_client *c, const struct mqtt_pack
     const uint8_t reason = bk_publish_uses_id(c, packet->packet_id)
                                ? MQTT_REASON_PACKET_ID_IN_USE
                                : bk_publish_reason(bk_publish_from(c, packet, topic));
-    bk_client_answer(c, MQTT_PUBACK, packet->packet_id, reason);
-    return GATE_PASS;
+    return bk_publish_answer(c, packet, MQTT_PUBACK, reason);
 }
 
 static enum gate_answer bk_publish_2(struct bk_client *c, const struct mqtt_packet *packet, struct mqtt_bytes topic)
@@ -263,9 +278,9 @@ static enum gate_answer bk_publish_2(struct bk_client *c, const struct mqtt_pack
     }
     bk_journal_window(c->session);
     const bool is_taken = bk_publish_from(c, packet, topic);
-    if (mqtt_inflight_find(inbound, packet->packet_id) != MQTT_INFLIGHT_PUBLISH_2)
-        bk_client_answer(c, MQTT_PUBREC, packet->packet_id, bk_publish_reason(is_taken));
-    return GATE_PASS;
+    if (mqtt_inflight_find(inbound, packet->packet_id) == MQTT_INFLIGHT_PUBLISH_2)
+        return GATE_PASS;
+    return bk_publish_answer(c, packet, MQTT_PUBREC, bk_publish_reason(is_taken));
 }
 
 /* Hooks are, but not about a QoS 2 message that has come before. */

@@ -218,7 +218,7 @@ void bk_retain_on_timer(struct loop_timer *timer)
 {
     struct bk_session *s = container_of(timer, struct bk_session, retain_timer);
     struct list *first = list_first(&s->retain_walks);
-    if (s->client && s->client->suback)
+    if (s->client && s->client->behind)
         return; /* behind SUBACK */
     if (first && bk_retain_step(s, list_entry(first, struct bk_retain_walk, link)))
         bk_retain_continue(s);

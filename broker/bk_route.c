@@ -211,7 +211,7 @@ static bool bk_target_publish(const struct bk_target *t, struct bk_publication *
         return bk_share_publish(t->owner, p, NULL);
     if (!(t->options & BK_ENTRY_PEER))
         return bk_target_deliver(t, p);
-    bk_peer_publish(t->owner, p, BK_PEER_ROUTE | (t->owner == owner ? BK_PEER_RETAIN : 0u));
+    bk_peer_publish(t->owner, p, t->owner == owner);
     return true;
 }
 
@@ -224,7 +224,7 @@ bool bk_route_publish(struct bk_worker *w, struct bk_publication *p, struct bk_p
         is_owner_told |= route->targets[i].owner == owner;
     }
     if (owner && !is_owner_told)
-        bk_peer_publish(owner, p, BK_PEER_RETAIN);
+        bk_peer_publish(owner, p, true);
     return is_taken;
 }
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 
 #include "bk_audit.h"
+#include "bk_behind.h"
 #include "bk_client.h"
 #include "bk_hooks.h"
 #include "bk_journal.h"
 #include "bk_options.h"
-#include "bk_peers.h"
 #include "bk_publish.h"
 #include "bk_retain.h"
 #include "bk_route.h"
@@ -46,52 +46,6 @@ static uint8_t bk_subscribe_one(struct bk_client *c, struct mqtt_subscription *s
     return r.reason_code;
 }
 
-/* --- SUBACK waits for the other workers, so that what anybody publishes behind it arrives */
-
-struct bk_suback {
-    struct bk_client *client;
-    struct gate_wait *wait;
-    uint32_t len;
-    uint8_t packet[];
-};
-
-static void bk_suback_leave(void *arg)
-{
-    struct bk_suback *s = arg;
-    struct bk_client *c = s->client;
-    c->suback = NULL;
-    conn_write(c->conn, s->packet, s->len);
-    bk_retain_continue(c->session);
-    gate_continue(s->wait); /* C may be gone from here on */
-    free(s);
-}
-
-void bk_subscribe_forget(struct bk_client *c)
-{
-    struct bk_suback *s = c->suback;
-    if (!s)
-        return;
-    c->suback = NULL;
-    bk_peers_unhold(c->worker, s);
-    gate_continue(s->wait);
-    free(s);
-}
-
-/* False: it need not wait. */
-static bool bk_suback_wait(struct bk_client *c, const struct mqtt_packet *answer)
-{
-    const uint32_t len = (uint32_t)mqtt_encode_size(answer);
-    struct bk_suback *s = c->worker->peers ? malloc(sizeof *s + len) : NULL;
-    if (!s || !bk_peers_hold(c->worker, bk_suback_leave, s)) {
-        free(s);
-        return false;
-    }
-    *s = (struct bk_suback){.client = c, .wait = bk_hooks_hold(c), .len = len};
-    mqtt_encode(answer, s->packet);
-    c->suback = s;
-    return true;
-}
-
 /* Whether it waits with the gate held. */
 static bool bk_send_codes(struct bk_client *c, uint8_t type, uint16_t id, const uint8_t *codes, uint32_t n)
 {
@@ -99,7 +53,7 @@ static bool bk_send_codes(struct bk_client *c, uint8_t type, uint16_t id, const 
     if (type == MQTT_SUBACK || c->version == MQTT_V5)
         answer.reason_codes = (struct mqtt_bytes){codes, n};
     if (bk_journal_changes(c->worker) == c->journal_mark) {
-        const bool must_wait = type == MQTT_SUBACK && bk_suback_wait(c, &answer);
+        const bool must_wait = type == MQTT_SUBACK && bk_behind_answer(c, &answer);
         if (!must_wait)
             bk_client_send(c, &answer);
         return must_wait;

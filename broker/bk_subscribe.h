@@ -15,7 +15,5 @@ enum gate_answer bk_unsubscribe_packet(struct bk_client *c, const struct mqtt_pa
 /* Hooks have been asked. CODES: for each filter 0, or the reason why not; NULL: all may. */
 enum gate_answer bk_subscribe_go_on(struct bk_client *c, const struct mqtt_packet *packet, const uint8_t *codes);
 void bk_unsubscribe_go_on(struct bk_client *c, const struct mqtt_packet *packet, const uint8_t *codes);
-/* C goes: the answer that waits is forgotten. Behind mqtt_io_close(). */
-void bk_subscribe_forget(struct bk_client *c);
 
 #endif

@@ -135,7 +135,7 @@ def what_is_published_behind_suback_arrives(t):
         publisher.is_quiet = True
         publisher.publish(t.topic(f'{i}/kept'), b'kept', 1, retain=True)
         sub.subscribe((t.topic(f'{i}/#'), 1))
-        sub.receive(t.topic(f'{i}/kept'), b'kept')
+        sub.receive(t.topic(f'{i}/kept'), b'kept', retain=1)
         publisher.publish(t.topic(f'{i}/now'), b'now', i % 3)
         sub.receive(t.topic(f'{i}/now'), b'now')
         sub.disconnect()
