@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from lib import wire
 from lib.case import Skip, chain_test
 from lib.peer import PATIENCE
-from lib.programs import Program, free_port
+from lib.programs import ENVIRONMENT, Program, free_port
 from lib.persistent import check, start_pairs, wait_for_progress
 from lib.swarm import Swarm
 from lib.wire import V31, V311, V5
@@ -21,16 +22,16 @@ from lib.wire import V31, V311, V5
 PAIRS = 6
 
 
-def start(t, *options, listens=('mqtt://127.0.0.1:0',)):
+def start(t, *options, listens=('mqtt://127.0.0.1:0',), env=None):
     """Our broker with a store of its own that outlives it."""
     workers = () if '--workers' in options else ('--workers', '2')
-    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), *workers, *options, listens=listens)
+    broker = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), *workers, *options, listens=listens, env=env)
     t.address = broker.address
     return broker
 
 
-def again(t, broker, *options):
-    return start(t, *options, listens=('mqtt://{}:{}'.format(*broker.address),))
+def again(t, broker, *options, env=None):
+    return start(t, *options, listens=('mqtt://{}:{}'.format(*broker.address),), env=env)
 
 
 def kill_again_and_again(t, kills, *options):
@@ -82,9 +83,10 @@ def swarm_with_receivers_everywhere(t, broker):
     return swarm
 
 
-def kill_a_swarm(t, kills, workers, release=False):
+def kill_a_swarm(t, kills, workers, release=False, power=None):
     options = ('--workers', str(workers), '--max-queued-messages', '0', '--max-queued-bytes', '0')
-    broker = start(t, *options)
+    env = power.watch() if power else None
+    broker = start(t, *options, env=env)
     swarm = swarm_with_receivers_everywhere(t, broker)
     seed = time.time_ns()
     source = random.Random(seed)
@@ -93,7 +95,10 @@ def kill_a_swarm(t, kills, workers, release=False):
         swarm.run(lambda wanted=wanted: swarm.acknowledged() >= wanted)
         broker.kill()
         swarm.drop_all()
-        broker = again(t, broker, *options)
+        if power:
+            power.lose()
+            env = power.watch()
+        broker = again(t, broker, *options, env=env)
     rate = swarm.acknowledged() / swarm.seconds
     swarm.end()
     swarm.check(f'seed {seed}, {kills} kills')
@@ -193,6 +198,44 @@ def the_store_has_a_place_of_its_own(t):
     t.broker(env=environment).wait_log('store memory$')
     port = free_port()
     t.broker(listens=(f'mqtt://127.0.0.1:{port}',), env=environment).wait_log(f'store lmdb:{home}/mqtt-broker/{port}$')
+
+
+class Power:
+    """The store of a broker loses what it has not synced: tests/support/power_loss.h."""
+
+    def __init__(self, t):
+        self.t, self.store = t, os.path.join(t.folder, 'store')
+        self.disk, self.losses = os.path.join(t.folder, 'disk'), 0
+        os.mkdir(self.store, 0o700)
+
+    def watch(self):
+        """The environment of a broker that will lose it. What is there has reached the disk."""
+        os.mkdir(self.disk)
+        with open(os.path.join(self.disk, 'names'), 'w', encoding='ascii') as names:
+            for entry in os.scandir(self.store):
+                shutil.copy(entry.path, os.path.join(self.disk, f'synced-{entry.inode()}'))
+                names.write(f'{entry.inode()} {entry.name}\n')
+        return {'LD_PRELOAD': self.t.tools.built('power_loss.so'), 'POWER_LOSS_DIR': self.store, 'POWER_LOSS_DISK': self.disk,
+                'ASAN_OPTIONS': ENVIRONMENT['ASAN_OPTIONS'] + ':verify_asan_link_order=0'}
+
+    def lose(self):
+        """It has been killed: what is there now is what the disk has."""
+        self.losses += 1
+        os.rename(self.store, f'{self.store}-{self.losses}')
+        os.mkdir(self.store, 0o700)
+        with open(os.path.join(self.disk, 'names'), encoding='ascii') as names:
+            for inode, name in map(str.split, names):
+                image = os.path.join(self.disk, f'synced-{inode}')
+                if os.path.exists(image):
+                    shutil.copy(image, os.path.join(self.store, name))
+                    os.chmod(os.path.join(self.store, name), 0o600)
+        shutil.rmtree(self.disk)
+
+
+@chain_test()
+def what_was_acknowledged_survives_losses_of_power(t):
+    """--durability sync: what the disk has confirmed is enough."""
+    kill_a_swarm(t, 4, 3, power=Power(t))
 
 
 def load_store(t, dump):
