@@ -115,6 +115,8 @@ def topics_of_aliases_are_shown(t):
     pub.send(wire.publish(V5, '', b'2', properties=[('topic_alias', 3)]))
     sub.receive(t.topic('later'), b'1')
     sub.receive(t.topic('later'), b'2')
+    t.close_peers()
+    host.stop()
     assert host.log().count(f'publishes {pub.client_id} {t.topic("later")}') == 2
 
 
@@ -184,6 +186,7 @@ def bridges_of_the_broker_are_not_asked(t):
     here.receive('in/veto', b'comes in')
     here.send(wire.publish(V5, 'in/veto', b'does not', 1, 1))
     here.expect('PUBACK', packet_id=1, code=0x87)
+    host.wait_log(f'host: publishes {here.client_id} in/veto')
     assert 'host: publishes $bridge' not in host.log()
 
 
