@@ -269,24 +269,49 @@ static int bk_bridge_send_marked(struct bk_bridge *b, struct mqtt_packet *publis
 
 /* --- PUBLISH */
 
+static void bk_bridge_done_near(struct bk_bridge *b, const struct mqtt_packet *publish)
+{
+    const struct mqtt_packet done = bk_bridge_refusal(publish, MQTT_V5, MQTT_REASON_SUCCESS);
+    bk_bridge_send_near(b, &done);
+}
+
+/* The far broker has a Maximum QoS. An exchange of QoS 2 here is one of QoS 1 there, and its second half stays here;
+ * with QoS 0 all of it does. */
+static void bk_bridge_lower_qos(const struct bk_bridge *b, struct mqtt_packet *publish)
+{
+    if (publish->publish.qos <= b->grants.max_qos)
+        return;
+    publish->publish.qos = b->grants.max_qos;
+    if (publish->publish.qos > 0)
+        return;
+    publish->packet_id = 0;
+    publish->dup = false;
+}
+
+/* PUBACK there, of an exchange of QoS 2 here. */
+static bool bk_bridge_was_lowered(const struct bk_bridge *b, const struct mqtt_packet *ack)
+{
+    if (b->grants.max_qos == 2 || ack->type != MQTT_PUBACK)
+        return false;
+    const struct bk_entry *e = bk_queue_find(&b->session->queue, ack->packet_id);
+    return e && e->qos == 2;
+}
+
 /* PUBLISH of our session. */
 static enum gate_answer bk_bridge_publish_out(struct bk_bridge *b, const struct mqtt_packet *publish)
 {
     static struct log_limit limit = LOG_LIMIT(5, 10000);
     struct mqtt_packet out;
-    if (publish->publish.qos > b->grants.max_qos)
-        return bk_bridge_break(b, MQTT_REASON_SUCCESS,
-                               "the far broker does not take the QoS of what is queued for it (Maximum QoS)");
     if (bk_bridge_has_been_here(b, publish)) {
-        const struct mqtt_packet done = bk_bridge_refusal(publish, MQTT_V5, MQTT_REASON_SUCCESS);
         metric_add(&b->all->metrics.looped, 1);
         if (publish->publish.qos > 0)
-            bk_bridge_send_near(b, &done);
+            bk_bridge_done_near(b, publish);
         return GATE_PASS;
     }
     uint8_t reason = bk_bridge_translate(b, BK_BRIDGE_OUT, b->plan->far.version, publish, &out);
     if (reason == MQTT_REASON_SUCCESS) {
         out.publish.retain = out.publish.retain && b->grants.has_retain;
+        bk_bridge_lower_qos(b, &out);
         const int r = b->plan->has_guard ? bk_bridge_send_marked(b, &out) : bk_bridge_send_far(b, &out);
         if (r < 0)
             return bk_bridge_break(b, MQTT_REASON_UNSPECIFIED, err_text());
@@ -294,6 +319,8 @@ static enum gate_answer bk_bridge_publish_out(struct bk_bridge *b, const struct 
     }
     if (reason == MQTT_REASON_SUCCESS) {
         metric_add(&b->all->metrics.messages_out, 1);
+        if (publish->publish.qos > 0 && out.publish.qos == 0)
+            bk_bridge_done_near(b, publish);
         return GATE_PASS;
     }
     bk_bridge_count_drop(b);
@@ -377,6 +404,12 @@ static enum gate_answer bk_bridge_from_near(struct mqtt_io *io, const struct mqt
     case MQTT_PUBCOMP:
         if (bk_bridge_is_full(packet))
             return bk_bridge_break(b, MQTT_REASON_QUOTA_EXCEEDED, "the store is full");
+        if (packet->type == MQTT_PUBREL && b->grants.max_qos < 2) {
+            ack = bk_bridge_ack(packet, MQTT_V5);
+            ack.type = MQTT_PUBCOMP;
+            bk_bridge_send_near(b, &ack);
+            return GATE_PASS;
+        }
         ack = bk_bridge_ack(packet, b->plan->far.version);
         return bk_bridge_send_far(b, &ack) < 0 ? bk_bridge_break(b, MQTT_REASON_UNSPECIFIED, err_text()) : GATE_PASS;
     default: /* DISCONNECT */
@@ -478,7 +511,9 @@ static enum gate_answer bk_bridge_from_far(struct mqtt_link *l, const struct mqt
         return bk_bridge_publish_in(b, packet);
     if (bk_bridge_is_full(packet))
         return bk_bridge_break(b, MQTT_REASON_SUCCESS, "the far broker has no room");
-    const struct mqtt_packet ack = bk_bridge_ack(packet, MQTT_V5);
+    struct mqtt_packet ack = bk_bridge_ack(packet, MQTT_V5);
+    if (bk_bridge_was_lowered(b, packet))
+        ack.type = MQTT_PUBREC;
     if (packet->type != MQTT_PUBREL && packet->type != MQTT_PUBCOMP && ack.reason_code != MQTT_REASON_SUCCESS) {
         bk_bridge_count_drop(b);
         log_rate_limited(&limit, LOG_LEVEL_WARN, &b->log, "the far broker refuses a message: %s",

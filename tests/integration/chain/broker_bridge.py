@@ -282,6 +282,22 @@ def what_the_far_broker_refuses_is_told_and_passed_over(t):
 
 
 @chain_test()
+def a_far_broker_with_a_maximum_qos_gets_no_more(t):
+    """What is of QoS 2 here crosses with QoS 1 or 0, in order and once, and is done with here; it may be retained only where it can."""
+    for most in (1, 0):
+        far = t.mosquitto(f'max_qos {most}\nretain_available false\n')
+        near = start(t, bridge(far.url, V5, ('filter: "out/#", direction: out, qos: 2',)), name=f'{most}.yaml')
+        near.wait_log(CONNECTED)
+        here, there = client(t, f'here{most}', near), client(t, f'there{most}', far)
+        there.subscribe(('out/#', most))
+        for qos in (0, 1, 2, 2, 1):
+            here.publish('out/a', b'%d' % qos, qos, retain=True)
+            there.receive('out/a', b'%d' % qos, qos=min(qos, most), retain=0)
+        near.wait_metric('bridge_queued', 0)
+        near.assert_metrics(bridge_messages_out_total=5, bridge_dropped_total=0)
+
+
+@chain_test()
 def no_client_gets_the_session_of_a_bridge(t):
     """Its client id is refused to everybody else; it needs no password and no line of the ACL."""
     far = t.mosquitto()
