@@ -2,37 +2,26 @@
  * they are not there, losses and refusals are told and tried again. The broker is a socket of the test. */
 #include "mqtt_link.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "loop.h"
 #include "loop_support.h"
-#include "mqtt_decode.h"
-#include "mqtt_encode.h"
 #include "mqtt_io.h"
 #include "mqtt_property.h"
 #include "mqtt_reason.h"
 #include "net.h"
-#include "socket_support.h"
+#include "scripted_broker.h"
 #include "test_main.h"
-#include "url.h"
 
 enum { PATIENCE_ROUNDS = 3 };
 
 static struct loop *loop;
-static int listening, broker; /* descriptors; -1 = none */
 static struct url url;
 static struct mqtt_link *link_of_test;
 static struct mqtt_link_config config;
 static struct mqtt_subscription subscriptions[2];
-static struct mqtt_decoder decoder;
-static uint8_t received[4096];
-static size_t n_received;
-static struct mqtt_packet *got; /* the last packet that the broker has read */
+static const struct mqtt_packet *got; /* the last packet that the broker has read */
 static struct {
     int up, packets, refused, drained, down, failed;
     struct mqtt_link_grants grants;
@@ -90,83 +79,9 @@ static const struct mqtt_link_cbs cbs = {
     .on_failed = on_failed,
 };
 
-/* --- The broker */
-
 static bool has_come(void *arg)
 {
     return *(int *)arg > 0;
-}
-
-static bool can_accept(void *arg)
-{
-    broker = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return broker >= 0;
-}
-
-static void hang_up(void)
-{
-    if (broker >= 0)
-        close(broker);
-    broker = -1;
-}
-
-static bool has_packet(void *arg)
-{
-    struct mqtt_packet packet;
-    const long n = socket_support_read(broker, received + n_received, sizeof received - n_received);
-    n_received += n > 0 ? (size_t)n : 0;
-    struct cursor c = cursor_make(received, n_received);
-    const int r = mqtt_decoder_feed(&decoder, &c, &packet);
-    ck_assert_int_le(r, MQTT_DECODE_MORE);
-    if (r != MQTT_DECODE_OK)
-        return false;
-    free(got);
-    got = mqtt_packet_store(&packet);
-    n_received = c.len;
-    memmove(received, c.ptr, c.len);
-    return true;
-}
-
-/* The next packet, of this type, is in `got`. */
-static void expect(enum mqtt_type type)
-{
-    loop_support_until(loop, has_packet, NULL);
-    ck_assert_uint_eq(got->type, type);
-}
-
-static void expect_connect(void)
-{
-    hang_up();
-    n_received = 0;
-    mqtt_decoder_init(&decoder, 0, 0);
-    loop_support_until(loop, can_accept, NULL);
-    expect(MQTT_CONNECT);
-}
-
-static void answer(const struct mqtt_packet *packet)
-{
-    uint8_t bytes[512];
-    ck_assert_uint_le(mqtt_encode_size(packet), sizeof bytes);
-    socket_support_write(broker, bytes, mqtt_encode(packet, bytes));
-}
-
-static void answer_connack(uint8_t reason, bool is_session_present, struct mqtt_bytes properties)
-{
-    const struct mqtt_packet connack = {.type = MQTT_CONNACK,
-                                        .version = config.version,
-                                        .reason_code = reason,
-                                        .properties = {properties},
-                                        .connack = {.session_present = is_session_present}};
-    answer(&connack);
-}
-
-static void answer_suback(const uint8_t *codes, uint32_t n)
-{
-    const struct mqtt_packet suback = {.type = MQTT_SUBACK,
-                                       .version = config.version,
-                                       .packet_id = MQTT_LINK_SUBSCRIBE_ID,
-                                       .reason_codes = {codes, n}};
-    answer(&suback);
 }
 
 static const struct mqtt_bytes nothing = {NULL, 0};
@@ -184,30 +99,18 @@ static void open_link(uint8_t version, bool is_new)
 static void open_until_up(uint8_t version)
 {
     open_link(version, false);
-    expect_connect();
-    answer_connack(0, true, nothing);
+    got = scripted_expect_connect();
+    scripted_connack(0, true, nothing);
     loop_support_until(loop, has_come, &seen.up);
-    expect(MQTT_SUBSCRIBE);
-    answer_suback((const uint8_t[]){1, 2}, 2);
-}
-
-static void listen_somewhere(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, size), 0);
-    ck_assert_int_eq(listen(listening, 4), 0);
-    ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &size), 0);
-    url = (struct url){.scheme = "mqtt", .host = "127.0.0.1", .port = ntohs(address.sin_port), .has_port = true};
+    got = scripted_expect(MQTT_SUBSCRIBE);
+    scripted_suback((const uint8_t[]){1, 2}, 2);
 }
 
 static void setup(void)
 {
     memset(&seen, 0, sizeof seen);
-    broker = -1;
-    got = NULL;
-    listen_somewhere();
+    ck_assert_int_eq(loop_new(&loop), 0);
+    url = scripted_listen(loop);
     subscriptions[0] = (struct mqtt_subscription){.filter = {(const uint8_t *)"a/#", 3}, .qos = 1, .no_local = true};
     subscriptions[1] = (struct mqtt_subscription){
         .filter = {(const uint8_t *)"b", 1}, .qos = 2, .retain_as_published = true, .retain_handling = 1};
@@ -219,7 +122,6 @@ static void setup(void)
         .session_expiry_s = MQTT_LINK_EXPIRY_NEVER,
         .keep_alive_s = 60,
     };
-    ck_assert_int_eq(loop_new(&loop), 0);
 }
 
 static void teardown(void)
@@ -228,9 +130,7 @@ static void teardown(void)
     loop_support_to_end(loop);
     ck_assert_uint_eq(net_conn_count(loop), 0);
     loop = loop_free(loop);
-    free(got);
-    hang_up();
-    close(listening);
+    scripted_close();
 }
 
 /* --- Tests */
@@ -244,7 +144,7 @@ START_TEST(connect_says_who_it_is)
     config.receive_max = 7;
     config.broker_id = (struct mqtt_bytes){(const uint8_t *)"id", 2};
     open_link(MQTT_V5, false);
-    expect_connect();
+    got = scripted_expect_connect();
     const struct mqtt_connect *c = &got->connect;
     ck_assert_uint_eq(c->protocol_level, 5);
     ck_assert_mem_eq(c->client_id.ptr, "me", 2);
@@ -269,8 +169,8 @@ START_TEST(connack_says_what_is_granted)
     p = mqtt_property_put_u8(p, MQTT_PROPERTY_RETAIN_AVAILABLE, 0);
     p = mqtt_property_put_u32(p, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 40);
     open_link(MQTT_V5, false);
-    expect_connect();
-    answer_connack(0, true, (struct mqtt_bytes){bytes, (uint32_t)(p - bytes)});
+    got = scripted_expect_connect();
+    scripted_connack(0, true, (struct mqtt_bytes){bytes, (uint32_t)(p - bytes)});
     loop_support_until(loop, has_come, &seen.up);
     ck_assert(mqtt_link_is_up(link_of_test));
     ck_assert(seen.grants.is_session_present);
@@ -300,12 +200,12 @@ START_TEST(subscriptions_are_made_once_for_a_session_that_stays)
     }
     loop_support_turns(loop, PATIENCE_ROUNDS);
     seen.up = 0;
-    expect_connect();
+    got = scripted_expect_connect();
     ck_assert_int_eq(seen.down, 1);
-    answer_connack(0, true, nothing);
+    scripted_connack(0, true, nothing);
     loop_support_until(loop, has_come, &seen.up);
     mqtt_link_retry(link_of_test, MQTT_REASON_SUCCESS);
-    expect(MQTT_DISCONNECT); /* no SUBSCRIBE before it */
+    got = scripted_expect(MQTT_DISCONNECT); /* no SUBSCRIBE before it */
 }
 END_TEST
 
@@ -313,9 +213,9 @@ START_TEST(subscriptions_are_made_again_for_a_new_session)
 {
     open_until_up(MQTT_V5);
     loop_support_turns(loop, PATIENCE_ROUNDS);
-    expect_connect();
-    answer_connack(0, false, nothing);
-    expect(MQTT_SUBSCRIBE);
+    got = scripted_expect_connect();
+    scripted_connack(0, false, nothing);
+    got = scripted_expect(MQTT_SUBSCRIBE);
     ck_assert(!seen.grants.is_session_present);
 }
 END_TEST
@@ -323,10 +223,10 @@ END_TEST
 START_TEST(a_refused_subscription_is_told)
 {
     open_link(MQTT_V5, false);
-    expect_connect();
-    answer_connack(0, false, nothing);
-    expect(MQTT_SUBSCRIBE);
-    answer_suback((const uint8_t[]){1, MQTT_REASON_NOT_AUTHORIZED}, 2);
+    got = scripted_expect_connect();
+    scripted_connack(0, false, nothing);
+    got = scripted_expect(MQTT_SUBSCRIBE);
+    scripted_suback((const uint8_t[]){1, MQTT_REASON_NOT_AUTHORIZED}, 2);
     loop_support_until(loop, has_come, &seen.refused);
     ck_assert_uint_eq(seen.refused_reason, MQTT_REASON_NOT_AUTHORIZED);
     ck_assert_str_eq(seen.text, "b");
@@ -336,11 +236,11 @@ END_TEST
 START_TEST(a_new_session_begins_with_a_clean_start)
 {
     open_link(MQTT_V5, true);
-    expect_connect();
+    got = scripted_expect_connect();
     ck_assert(got->connect.clean_start);
-    answer_connack(0, false, nothing);
+    scripted_connack(0, false, nothing);
     loop_support_until(loop, has_come, &seen.up);
-    expect_connect();
+    got = scripted_expect_connect();
     ck_assert(!got->connect.clean_start);
 }
 END_TEST
@@ -350,16 +250,16 @@ START_TEST(in_3_the_broker_is_made_to_forget_by_a_connection_of_its_own)
     const struct mqtt_will will = {.topic = {(const uint8_t *)"w", 1}};
     config.will = &will;
     open_link(MQTT_V311, true);
-    expect_connect();
+    got = scripted_expect_connect();
     ck_assert(got->connect.clean_start);
     ck_assert(!got->connect.has_will);
-    answer_connack(0, false, nothing);
-    expect(MQTT_DISCONNECT);
+    scripted_connack(0, false, nothing);
+    got = scripted_expect(MQTT_DISCONNECT);
     ck_assert_int_eq(seen.up, 0);
-    expect_connect();
+    got = scripted_expect_connect();
     ck_assert(!got->connect.clean_start);
     ck_assert(got->connect.has_will);
-    answer_connack(0, false, nothing);
+    scripted_connack(0, false, nothing);
     loop_support_until(loop, has_come, &seen.up);
     ck_assert_int_eq(seen.failed + seen.down, 0);
 }
@@ -369,10 +269,10 @@ START_TEST(a_broker_that_does_not_take_the_bridge_bit_gets_none)
 {
     config.is_bridge = true;
     open_link(MQTT_V311, false);
-    expect_connect();
+    got = scripted_expect_connect();
     ck_assert_uint_eq(got->connect.protocol_level, MQTT_V311 | MQTT_BRIDGE_BIT);
-    answer_connack(MQTT_V3_BAD_VERSION, false, nothing);
-    expect_connect();
+    scripted_connack(MQTT_V3_BAD_VERSION, false, nothing);
+    got = scripted_expect_connect();
     ck_assert_uint_eq(got->connect.protocol_level, MQTT_V311);
     ck_assert_int_eq(seen.failed, 0);
 }
@@ -381,15 +281,15 @@ END_TEST
 START_TEST(a_refusal_says_why_and_is_tried_again)
 {
     open_link(MQTT_V5, false);
-    expect_connect();
-    answer_connack(MQTT_REASON_NOT_AUTHORIZED, false, nothing);
+    got = scripted_expect_connect();
+    scripted_connack(MQTT_REASON_NOT_AUTHORIZED, false, nothing);
     loop_support_until(loop, has_come, &seen.failed);
     ck_assert_ptr_nonnull(strstr(seen.text, "Not authorized"));
     ck_assert_uint_ge(seen.wait_ms, 750);
     ck_assert_uint_le(seen.wait_ms, 1000);
     ck_assert_int_eq(seen.down, 0);
-    expect_connect();
-    answer_connack(MQTT_REASON_NOT_AUTHORIZED, false, nothing);
+    got = scripted_expect_connect();
+    scripted_connack(MQTT_REASON_NOT_AUTHORIZED, false, nothing);
     seen.failed = 0;
     loop_support_until(loop, has_come, &seen.failed);
     ck_assert_uint_ge(seen.wait_ms, 1500);
@@ -398,11 +298,10 @@ END_TEST
 
 START_TEST(nobody_there_is_a_failure)
 {
-    close(listening);
+    scripted_deafen();
     open_link(MQTT_V5, false);
     loop_support_until(loop, has_come, &seen.failed);
     ck_assert_ptr_nonnull(strstr(seen.text, "refused"));
-    listen_somewhere();
 }
 END_TEST
 
@@ -413,12 +312,12 @@ START_TEST(exchanges_pass_as_packets)
                                         .version = MQTT_V5,
                                         .packet_id = 4711,
                                         .publish = {.topic = {(const uint8_t *)"t", 1}, .qos = 2}};
-    answer(&publish);
+    scripted_send(publish);
     loop_support_until(loop, has_come, &seen.packets);
     ck_assert_uint_eq(seen.last_type, MQTT_PUBLISH);
     const struct mqtt_packet pubrec = {.type = MQTT_PUBREC, .version = MQTT_V5, .packet_id = 4711};
     ck_assert_int_eq(mqtt_link_send(link_of_test, &pubrec), 0);
-    expect(MQTT_PUBREC);
+    got = scripted_expect(MQTT_PUBREC);
     ck_assert_uint_eq(got->packet_id, 4711);
     ck_assert_int_eq(seen.packets, 1); /* SUBACK is its own */
 }
@@ -427,9 +326,9 @@ END_TEST
 START_TEST(what_breaks_the_rules_is_closed_with_the_reason)
 {
     open_until_up(MQTT_V5);
-    answer_connack(0, false, nothing); /* a second one */
+    scripted_connack(0, false, nothing); /* a second one */
     loop_support_until(loop, has_come, &seen.down);
-    expect(MQTT_DISCONNECT);
+    got = scripted_expect(MQTT_DISCONNECT);
     ck_assert_uint_eq(got->reason_code, MQTT_REASON_PROTOCOL_ERROR);
     ck_assert_ptr_nonnull(strstr(seen.text, "second CONNACK"));
 }
@@ -439,7 +338,7 @@ START_TEST(a_silent_broker_is_lost)
 {
     config.keep_alive_s = 1;
     open_until_up(MQTT_V311);
-    expect(MQTT_PINGREQ);
+    got = scripted_expect(MQTT_PINGREQ);
     loop_support_until(loop, has_come, &seen.down);
     ck_assert_ptr_nonnull(strstr(seen.text, "PINGREQ"));
 }
@@ -451,8 +350,8 @@ START_TEST(a_broker_that_answers_is_kept)
     config.keep_alive_s = 1;
     open_until_up(MQTT_V311);
     for (int i = 0; i < PATIENCE_ROUNDS; i++) {
-        expect(MQTT_PINGREQ);
-        answer(&pong);
+        got = scripted_expect(MQTT_PINGREQ);
+        scripted_send(pong);
     }
     ck_assert_int_eq(seen.down, 0);
 }
@@ -462,9 +361,9 @@ START_TEST(closing_says_disconnect)
 {
     open_until_up(MQTT_V5);
     link_of_test = mqtt_link_close(link_of_test, 1000);
-    expect(MQTT_DISCONNECT);
+    got = scripted_expect(MQTT_DISCONNECT);
     ck_assert_uint_eq(got->reason_code, MQTT_REASON_SUCCESS);
-    hang_up();
+    scripted_hang_up();
     ck_assert_int_eq(seen.down, 0);
 }
 END_TEST
