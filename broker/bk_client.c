@@ -289,8 +289,12 @@ static void bk_client_on_timer(struct loop_timer *timer)
         bk_client_check_keep_alive(c);
         return;
     }
+    if (c->state == BK_CLIENT_CONNECTING && !c->is_auth_due) {
+        bk_client_close(c, MQTT_REASON_SERVER_UNAVAILABLE, "no answer to CONNECT in time");
+        return;
+    }
     metric_add(&c->worker->metrics.connect_timeouts, 1);
-    bk_client_close(c, MQTT_REASON_SUCCESS, "no CONNECT in time");
+    bk_client_close(c, MQTT_REASON_SUCCESS, c->is_auth_due ? "no AUTH in time" : "no CONNECT in time");
 }
 
 static void bk_client_log_connected(const struct bk_client *c)

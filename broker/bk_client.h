@@ -66,7 +66,7 @@ struct bk_client {
     struct tenant *tenant;      /* NULL: none; it sees topics and its client id without what it lives below */
     struct front_pace *pace;    /* NULL: as fast as it can */
     struct bk_session *session; /* NULL until CONNECT has been accepted */
-    struct loop_timer timer;    /* until CONNECT, until CONNACK, then keep-alive */
+    struct loop_timer timer;    /* until CONNECT, until CONNACK or AUTH, then keep-alive */
     struct mqtt_server_rules rules;
     struct byte_budget_holder budget;
     struct log_object log;
@@ -100,6 +100,7 @@ struct bk_client {
     bool has_method;                       /* CONNECT has an Authentication Method */
     bool is_bridge;                        /* mosquitto's bridge bit */
     bool is_proved;                        /* TLS says who it is: --tls-identity */
+    bool is_auth_due;                      /* while it connects: its AUTH is waited for */
     bool is_inner;                         /* a bridge of this process: it may do everything (bk_bridge.h) */
     bool is_far_slow;                      /* publishers of other workers wait for it, see bk_pace.c */
     bool is_far_known;                     /* in worker->paced */

@@ -32,9 +32,10 @@
 #include "tenant.h"
 
 enum {
-    BK_ASSIGNED_ID_BYTES = 23,    /* "auto-" and 18 hex digits: what every client must be able to take */
-    BK_CONNACK_PROPERTIES = 1024, /* the longest is the answer of SCRAM: 50 */
-    BK_RECEIVE_MAX_3 = 1000,      /* clients of 3.x cannot say how much they can take at a time */
+    BK_ASSIGNED_ID_BYTES = 23,     /* "auto-" and 18 hex digits: what every client must be able to take */
+    BK_CONNACK_PROPERTIES = 1024,  /* the longest is the answer of SCRAM: 50 */
+    BK_CONNACK_TIMEOUT_MS = 60000, /* the longest that a client waits for what is not its own turn */
+    BK_RECEIVE_MAX_3 = 1000,       /* clients of 3.x cannot say how much they can take at a time */
 };
 
 struct bk_connack {
@@ -331,6 +332,8 @@ static enum gate_answer bk_connect_accept(struct bk_client *c, const struct mqtt
 enum gate_answer bk_connect_allowed(struct bk_client *c)
 {
     c->journal_mark = bk_journal_changes(c->worker);
+    c->is_auth_due = false;
+    loop_timer_start(&c->timer, BK_CONNACK_TIMEOUT_MS);
     return bk_connect_accept(c, bk_login_connect(c->login));
 }
 
@@ -348,6 +351,7 @@ enum gate_answer bk_connect_go_on(struct bk_client *c, const struct mqtt_packet 
                    ? GATE_HOLD
                    : bk_connect_refuse(c, connect, MQTT_REASON_SERVER_UNAVAILABLE, "out of memory");
     bk_client_enter(c, BK_CLIENT_CONNECTING);
+    loop_timer_start(&c->timer, BK_CONNACK_TIMEOUT_MS);
     bk_learn_from_connect(c, connect);
     if (bk_hooks_concern(c, BK_HOOK_CONNECT))
         return bk_hooks_ask(c, BK_HOOK_CONNECT, connect);
@@ -374,6 +378,8 @@ enum gate_answer bk_connect_login(struct bk_client *c, const struct mqtt_packet 
     case BK_LOGIN_WAITS_HELD:
         return bk_connect_hold(c, connect);
     case BK_LOGIN_WAITS_AUTH:
+        c->is_auth_due = true;
+        loop_timer_start(&c->timer, c->worker->options->front.connect_timeout_ms);
         break;
     }
     return GATE_PASS;

@@ -1,5 +1,7 @@
 """Who clients are to our broker, by what stands before it: TLS, the proxies in front, the workers between which they are moved."""
 
+import base64
+import hashlib
 import os
 
 from lib import wire
@@ -149,3 +151,13 @@ def the_broker_behind_the_proxies_knows_the_client(t):
     c.send(wire.publish(V5, 'x', b'own'))
     c.receive('x', 'own')
     broker.wait_log("subscribes to 'site/client/#'")
+
+
+@chain_test(V311, V5)
+def time_that_the_broker_takes_for_a_login_is_not_the_clients(t):
+    """--connect-timeout is about CONNECT: a password whose check takes longer lets its client in all the same."""
+    salt = b'0123456789ab'
+    key = hashlib.pbkdf2_hmac('sha512', b'secret', salt, 200_000)
+    users = write(t, 'slow', f'alice:$7$200000${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}\n')
+    t.address = t.broker('--no-allow-anonymous', '--password-file', users, '--connect-timeout', '150ms').address
+    t.connected('c', username='alice', password=b'secret').fence()
