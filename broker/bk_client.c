@@ -11,6 +11,7 @@
 #include "bk_alias.h"
 #include "bk_audit.h"
 #include "bk_behind.h"
+#include "bk_broker.h"
 #include "bk_connect.h"
 #include "bk_deliver.h"
 #include "bk_full.h"
@@ -527,16 +528,26 @@ void bk_arrival_drop(struct bk_arrival *arrival)
     arrival->tenant = tenant_close(arrival->tenant);
 }
 
+static uint64_t bk_client_share(const struct mqtt_packet *packet, uint64_t now_ms, void *arg)
+{
+    const struct bk_client *c = arg;
+    return bk_account_spend(c->account, packet, now_ms);
+}
+
 static int bk_client_pace(struct bk_client *c)
 {
     struct bk_worker *w = c->worker;
+    const struct bk_quotas *quotas = broker_quotas(w->broker);
     if (c->is_inner)
         return 0;
     const struct front_pace_params params = {.loop = w->loop,
                                              .io = c->io,
                                              .pause_bit = BK_PAUSE_PACE,
                                              .pauses = &w->front_metrics.clients_paced,
-                                             .log = &c->log};
+                                             .log = &c->log,
+                                             .share = bk_quotas_have_rates(quotas) ? bk_client_share : NULL,
+                                             .share_name = "max-user-message-rate or max-user-byte-rate",
+                                             .arg = c};
     return front_pace_new(&w->options->front, &params, &c->pace);
 }
 

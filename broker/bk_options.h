@@ -38,6 +38,8 @@ struct bk_options {
     int64_t max_retained;                                                    /* messages; of all clients together */
     int64_t max_user_connections, max_user_subscriptions, max_user_retained; /* of one user, as the one below */
     uint64_t max_user_queued_bytes;
+    int64_t max_user_message_rate; /* PUBLISH packets of one user a second; below, bytes of all its packets */
+    uint64_t max_user_byte_rate;
     int64_t max_queued_messages; /* of a session, as the one below */
     uint64_t max_queued_bytes;
 };

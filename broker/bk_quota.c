@@ -11,6 +11,8 @@
 #include "err.h"
 #include "list.h"
 #include "map.h"
+#include "mqtt_encode.h"
+#include "token_bucket.h"
 
 /* Everything but the numbers is under the lock of the quotas. */
 struct bk_account {
@@ -18,6 +20,10 @@ struct bk_account {
     struct bk_quotas *quotas;
     uint64_t refs;
     _Atomic int64_t used[BK_QUOTAS];
+    struct { /* only under its own lock */
+        pthread_mutex_t lock;
+        struct token_bucket messages, bytes;
+    } _rates;
     bool is_named;
     uint32_t len;
     uint8_t name[];
@@ -31,8 +37,9 @@ struct bk_retained_place {
 };
 
 struct bk_quotas {
-    int64_t limits[BK_QUOTAS]; /* of a user; 0 = none */
-    int64_t max_retained;      /* of all; 0 = none */
+    int64_t limits[BK_QUOTAS];        /* of a user; 0 = none */
+    int64_t max_retained;             /* of all; 0 = none */
+    uint64_t message_rate, byte_rate; /* of a user; 0 = none */
     pthread_mutex_t lock;
     struct map accounts, retained;
 };
@@ -64,7 +71,7 @@ int bk_quotas_new(const struct bk_options *o, struct bk_quotas **ret_quotas)
         [BK_QUOTA_QUEUED_BYTES] = (int64_t)o->max_user_queued_bytes,
         [BK_QUOTA_RETAINED] = o->max_user_retained,
     };
-    bool has_any = o->max_retained > 0;
+    bool has_any = o->max_retained > 0 || o->max_user_message_rate > 0 || o->max_user_byte_rate > 0;
     for (size_t i = 0; i < BK_QUOTAS; i++)
         has_any = has_any || limits[i] > 0;
     *ret_quotas = NULL;
@@ -75,6 +82,8 @@ int bk_quotas_new(const struct bk_options *o, struct bk_quotas **ret_quotas)
         return err_set(-ENOMEM, "out of memory");
     memcpy(q->limits, limits, sizeof limits);
     q->max_retained = o->max_retained;
+    q->message_rate = (uint64_t)o->max_user_message_rate;
+    q->byte_rate = o->max_user_byte_rate;
     pthread_mutex_init(&q->lock, NULL);
     map_init(&q->accounts, bk_account_is_of);
     map_init(&q->retained, bk_retained_place_is_of);
@@ -89,6 +98,7 @@ static void bk_account_drop(struct bk_account *a)
     if (!a || --a->refs > 0)
         return;
     map_remove(&a->quotas->accounts, &a->node);
+    pthread_mutex_destroy(&a->_rates.lock);
     free(a);
 }
 
@@ -104,6 +114,9 @@ static struct bk_account *bk_account_find(struct bk_quotas *q, const struct bk_u
         return NULL;
     }
     a->quotas = q;
+    pthread_mutex_init(&a->_rates.lock, NULL);
+    token_bucket_init(&a->_rates.messages, q->message_rate, 0); /* full whenever the first packet comes */
+    token_bucket_init(&a->_rates.bytes, q->byte_rate, 0);
     a->is_named = name->is_named;
     a->len = name->len;
     memcpy(a->name, name->ptr, name->len);
@@ -170,6 +183,26 @@ bool bk_account_has_room(const struct bk_account *a, enum bk_quota what, int64_t
 {
     return !a || a->quotas->limits[what] == 0 ||
            atomic_load_explicit(&a->used[what], memory_order_relaxed) + n <= a->quotas->limits[what];
+}
+
+bool bk_quotas_have_rates(const struct bk_quotas *q)
+{
+    return q && (q->message_rate > 0 || q->byte_rate > 0);
+}
+
+uint64_t bk_account_spend(struct bk_account *a, const struct mqtt_packet *packet, uint64_t now_ms)
+{
+    if (!a)
+        return 0;
+    pthread_mutex_lock(&a->_rates.lock);
+    if (now_ms < a->_rates.bytes.now_ms) /* clocks of loops stand still during a turn: another one was ahead */
+        now_ms = a->_rates.bytes.now_ms;
+    if (now_ms < a->_rates.messages.now_ms)
+        now_ms = a->_rates.messages.now_ms;
+    const uint64_t for_messages_ms = token_bucket_spend(&a->_rates.messages, packet->type == MQTT_PUBLISH, now_ms);
+    const uint64_t for_bytes_ms = token_bucket_spend(&a->_rates.bytes, mqtt_encode_size(packet), now_ms);
+    pthread_mutex_unlock(&a->_rates.lock);
+    return for_messages_ms > for_bytes_ms ? for_messages_ms : for_bytes_ms;
 }
 
 /* --- Retained messages. Under the lock: */

@@ -1,5 +1,6 @@
 /* What one user may have, whatever its clients, its sessions and their workers: connections, subscriptions, bytes in
- * queues, retained messages (--max-user-...); and how many retained messages there may be in all (--max-retained).
+ * queues, retained messages, messages and bytes in a second (--max-user-...); and how many retained messages there may
+ * be in all (--max-retained).
  *
  *   struct bk_quotas    of the process; none of these options: there is none, and every function here takes NULL
  *   struct bk_account   one user's; those without a user name are one user together
@@ -51,6 +52,12 @@ bool bk_account_take(struct bk_account *a, enum bk_quota what, int64_t n);
 void bk_account_charge(struct bk_account *a, enum bk_quota what, int64_t n);
 /* Whether N more would be allowed. */
 bool bk_account_has_room(const struct bk_account *a, enum bk_quota what, int64_t n);
+
+/* Whether rates are limited: --max-user-message-rate, --max-user-byte-rate. NULL: they are not. */
+bool bk_quotas_have_rates(const struct bk_quotas *q);
+/* A client of A has sent PACKET. Returns for how many ms that client should send nothing more: all that A's clients
+ * have sent, with whatever workers, counts. NOW_MS: loop_now_ms(). */
+uint64_t bk_account_spend(struct bk_account *a, const struct mqtt_packet *packet, uint64_t now_ms);
 
 /* A client of A publishes to TOPIC with RETAIN: from now on the topic's message is one of A's; EMPTY: there is none any
  * more. False: that would be one too many, nothing has changed. */

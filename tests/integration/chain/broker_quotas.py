@@ -1,6 +1,7 @@
 """mqtt-broker: what one user may have, over all its clients and all workers."""
 
 import os
+import time
 
 from lib import wire
 from lib.case import chain_test
@@ -211,3 +212,35 @@ def there_are_so_many_retained_messages_in_all(t):
     retain(pub, t.topic('e'), code=QUOTA)
     broker.wait_metric('broker_retained', 2)
     retain(pub, t.topic('e'))
+
+
+@chain_test(V311, V5)
+def a_user_has_so_many_messages_a_second(t):
+    """However many clients send them, with whatever workers: 20 saved up and 20 a second are 1.5 seconds for 50. Others do not
+    wait for them."""
+    broker = start(t, '--max-user-message-rate', '20')
+    clients = [user(t, f'c{i}') for i in range(5)]
+    bob = user(t, 'bob', 'bob')
+    begun = time.monotonic()
+    for c in clients:
+        c.send(*(wire.publish(c.version, t.topic('x')) for _ in range(10)), wire.pingreq())
+    bob.publish(t.topic('x'))
+    assert time.monotonic() - begun < 1, 'another user has waited'
+    for c in clients:
+        c.expect('PINGRESP')
+    took = time.monotonic() - begun
+    assert 1.2 < took < 10, took
+    assert broker.metric('broker_clients_paced_total') > 0
+    broker.assert_metrics(broker_publishes_received_total=51)
+
+
+@chain_test(V5)
+def a_user_has_so_many_bytes_a_second(t):
+    start(t, '--max-user-byte-rate', '10k')
+    clients = [user(t, f'c{i}') for i in range(2)]
+    begun = time.monotonic()
+    for c in clients:
+        c.send(*(wire.publish(V5, t.topic('x'), bytes(2000)) for _ in range(5)), wire.pingreq())
+    for c in clients:
+        c.expect('PINGRESP')
+    assert 0.5 < time.monotonic() - begun < 10

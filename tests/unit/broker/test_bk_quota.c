@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bk_options.h"
+#include "mqtt_packet.h"
 #include "test_main.h"
 
 static struct mqtt_bytes bytes(const char *text)
@@ -89,6 +90,30 @@ START_TEST(what_expires_or_was_restored_counts_in_all)
 }
 END_TEST
 
+START_TEST(all_clients_of_a_user_share_its_rates)
+{
+    const struct bk_options options = {.max_user_message_rate = 10};
+    const struct mqtt_packet publish = {.type = MQTT_PUBLISH, .version = MQTT_V311, .publish = {.topic = bytes("t")}};
+    const struct mqtt_packet ping = {.type = MQTT_PINGREQ, .version = MQTT_V311};
+    struct bk_quotas *q = quotas(&options);
+    struct bk_account *a = bk_account_get(q, bytes("a")), *again = bk_account_get(q, bytes("a"));
+    struct bk_account *b = bk_account_get(q, bytes("b"));
+    ck_assert(bk_quotas_have_rates(q));
+    ck_assert(!bk_quotas_have_rates(NULL));
+    ck_assert_uint_eq(bk_account_spend(NULL, &publish, 5000), 0);
+    for (int i = 0; i < 10; i++)
+        ck_assert_uint_eq(bk_account_spend(i % 2 ? a : again, &publish, 5000), 0);
+    ck_assert_uint_eq(bk_account_spend(again, &publish, 5000), 100);
+    ck_assert_uint_eq(bk_account_spend(a, &publish, 4990), 200); /* the clock of a loop that is behind */
+    ck_assert_uint_eq(bk_account_spend(b, &publish, 5000), 0);
+    ck_assert_uint_eq(bk_account_spend(a, &ping, 5200), 0);
+    bk_account_unref(a);
+    bk_account_unref(again);
+    bk_account_unref(b);
+    bk_quotas_free(q);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     TCase *tc;
@@ -97,6 +122,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_user_is_one_account_however_often_it_comes);
     tcase_add_test(tc, a_retained_topic_belongs_to_who_published_last);
     tcase_add_test(tc, what_expires_or_was_restored_counts_in_all);
+    tcase_add_test(tc, all_clients_of_a_user_share_its_rates);
     return s;
 }
 
