@@ -146,11 +146,12 @@ def what_waits_crosses_when_the_far_broker_is_back(t):
 
 
 @chain_test(V311, V5)
-def nothing_is_lost_or_doubled_while_the_far_broker_comes_and_goes(t):
-    """Messages stream through the bridge while the far broker is restarted again and again: QoS 1 all there, QoS 2 each once."""
+def nothing_is_lost_or_doubled_while_brokers_are_killed(t):
+    """Messages stream both ways through the bridge while one broker, then the other, is killed: QoS 1 all there, QoS 2 each once."""
     far = start(t, store='far', name='far.yaml')
-    near = start(t, bridge(url_of(far), t.version, ('filter: "#", direction: both, qos: 2',), max_inflight=500),
-                 more='max-queued-messages: 0\nmax-queued-bytes: 0\n')
+    entry = bridge(url_of(far), t.version, ('filter: "#", direction: both, qos: 2',), max_inflight=500)
+    options = {'store': 'near', 'more': 'max-queued-messages: 0\nmax-queued-bytes: 0\n'}
+    near = start(t, entry, **options)
     near.wait_log(CONNECTED)
     stop = threading.Event()
     here, there = Side(t, near), Side(t, far)
@@ -163,6 +164,10 @@ def nothing_is_lost_or_doubled_while_the_far_broker_comes_and_goes(t):
         far.kill()
         far = start(t, store='far', name='far.yaml', listen=url_of(far))
         near.wait_log(CONNECTED, since)
+        wait_for_progress(pairs)
+        near.kill()
+        near = start(t, entry, listen=url_of(near), **options)
+        near.wait_log(CONNECTED)
     stop.set()
     for _, threads in ways:
         for thread in threads:
@@ -263,6 +268,26 @@ def a_bridge_speaks_tls_and_logs_in(t):
     there.subscribe(('#', 1))
     here.publish('a', b'm', 1)
     there.receive('a', 'm')
+
+
+@chain_test(V311, V5)
+def a_bridge_reaches_a_broker_by_websocket_and_unix_socket(t):
+    """Out by the one, in by the other."""
+    path = os.path.join(t.folder, 'far.sock')
+    port = free_port()
+    far = t.broker('--store', 'memory', listens=('mqtt://127.0.0.1:0', f'ws://127.0.0.1:{port}', f'unix:{path}'))
+    near = start(t, bridge(f'ws://127.0.0.1:{port}', t.version, ('filter: "out", direction: out, qos: 2',), name='ws'),
+                 bridge(f'unix:{path}', t.version, ('filter: "in", direction: in, qos: 2',), name='unix'))
+    near.wait_log('bridge=ws: connected')
+    near.wait_log('bridge=unix: connected')
+    here, there = client(t, 'here', near), client(t, 'there', far)
+    here.subscribe(('in', 2))
+    there.subscribe(('out', 2))
+    for qos in (0, 1, 2):
+        here.publish('out', b'out', qos)
+        there.receive('out', 'out', qos=qos)
+        there.publish('in', b'in', qos)
+        here.receive('in', 'in', qos=qos)
 
 
 @chain_test(V5)
