@@ -223,6 +223,12 @@ static int bk_bridge_check_line(const struct config_loader *l, size_t bridge, si
     return 0;
 }
 
+/* They would take the far session from each other for ever. The default client id has the name in it. */
+static bool bk_bridge_is_rival(const struct bk_bridge_options *a, const struct bk_bridge_options *b)
+{
+    return a->client_id && b->client_id && strcmp(a->client_id, b->client_id) == 0 && strcmp(a->url, b->url) == 0;
+}
+
 static int bk_bridge_check_one(const struct config_loader *l, const struct config_items *bridges, size_t at)
 {
     const struct bk_bridge_options *items = bridges->items, *o = &items[at];
@@ -236,6 +242,10 @@ static int bk_bridge_check_one(const struct config_loader *l, const struct confi
     for (size_t i = 0; i < at; i++)
         if (strcmp(items[i].name, o->name) == 0)
             return config_refuse_entry(l, "bridges", at, "name: there are two of name %s", o->name);
+    for (size_t i = 0; i < at; i++)
+        if (bk_bridge_is_rival(&items[i], o))
+            return config_refuse_entry(l, "bridges", at, "client-id: bridge %s has the same one at the same broker",
+                                       items[i].name);
     if (o->tls.key && !o->tls.cert)
         return config_refuse_entry(l, "bridges", at, "tls-key: there is no tls-cert");
     if (o->password_file && !o->username && o->version != MQTT_V5)

@@ -388,6 +388,8 @@ def mistakes_name_file_line_and_key(t):
         (bridge('http://x', V5, (good,)), r'bridges.yaml:4: url: '),
         (bridge(far, V5, (good,), name='a/b'), r"bridges.yaml:3: name: 'a/b': a name has"),
         (bridge(far, V5, (good,)) + bridge(far, V5, (good,)), r'bridges.yaml:8: bridges: name: there are two of name far'),
+        (bridge(far, V5, (good,), client_id='x') + bridge(far, V5, (good,), client_id='x', name='b'),
+         r'bridges.yaml:9: bridges: client-id: bridge far has the same one'),
         ('  - name: x\n', r'bridges.yaml:3: bridges: url: is missing'),
         (bridge(far, V5, (good,), nonsense=1), r'bridges.yaml:6: nonsense: unknown key'),
         (bridge(far, V311, (good,), password_file='x'), r'bridges.yaml:3: bridges: password-file: '),
