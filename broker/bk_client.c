@@ -235,7 +235,10 @@ static void bk_client_end(struct bk_client *c, const struct mqtt_packet *connect
 
 void bk_client_close(struct bk_client *c, uint8_t reason, const char *text)
 {
-    bk_client_end(c, c->login ? bk_login_connect(c->login) : NULL, reason, text);
+    const struct mqtt_packet *connect = bk_hooks_connect(c);
+    if (!connect && c->login)
+        connect = bk_login_connect(c->login);
+    bk_client_end(c, connect, reason, text);
 }
 
 void bk_client_refuse(struct bk_client *c, const struct mqtt_packet *connect, uint8_t reason, const char *text)

@@ -440,6 +440,11 @@ struct gate_wait *bk_hooks_hold(struct bk_client *c)
     return wait;
 }
 
+const struct mqtt_packet *bk_hooks_connect(const struct bk_client *c)
+{
+    return c->question && c->question->kind == BK_HOOK_CONNECT ? c->question->packet : NULL;
+}
+
 void bk_hooks_forget(struct bk_client *c)
 {
     struct mqtt_broker_question *q = c->question;

@@ -54,6 +54,8 @@ enum gate_answer bk_hooks_ask(struct bk_client *c, enum bk_hook_kind kind, const
 /* C's gate, for what has to wait next: held by the question that has just been answered, or from now on. NULL: out of
  * memory. */
 struct gate_wait *bk_hooks_hold(struct bk_client *c);
+/* The CONNECT of C that hooks think about; NULL: none is. */
+const struct mqtt_packet *bk_hooks_connect(const struct bk_client *c);
 /* C goes: what is answered later concerns nobody. Behind mqtt_io_close(). */
 void bk_hooks_forget(struct bk_client *c);
 /* The worker ends, its clients are gone: answers find nobody. */

@@ -8,7 +8,8 @@
  * A question is answered by mqtt_broker_answer(), inside the hook's function or later, on any thread, exactly once;
  * until then nothing else of that client passes, so that the order of what it publishes stays. Other clients go on.
  * What a question is about (strings, payloads) lives until the hook's function returns: keep a copy for later. The
- * client may have gone when the answer comes, and the broker too: that is no mistake, the answer is ignored.
+ * client may have gone when the answer comes (a CONNECT waits for 60 s, then the client hears 0x88, "server
+ * unavailable"), and the broker too: that is no mistake, the answer is ignored.
  *
  * ALLOW of a CONNECT says who the client is: no password, token or certificate is asked for any more. All else that
  * hooks allow the ACL and the limits may still refuse. A CONNECT with an Authentication Method (SCRAM) has to prove

@@ -1,5 +1,6 @@
 """libmqtt-broker: hooks of a program that has the broker inside, asked at once and later (broker_host.c)."""
 
+import json
 import os
 
 from lib import wire
@@ -147,11 +148,28 @@ def who_has_gone_is_told_and_missed_by_nobody(t):
 
 
 @chain_test(V5)
+def who_does_not_come_in_is_named(t):
+    """In the audit log, whom it claimed to be: refused by a hook, or given up while one thinks."""
+    path = os.path.join(t.folder, 'audit')
+    host = start(t, '--audit-log', path)
+    c = t.client('c')
+    c.send(wire.connect(V5, 'waits', username='stuck'))
+    host.wait_log('waiting for CONNECT -> connecting')
+    t.client('m', client_id='m').connect(code=0x8A, username='mallory')
+    t.close_peers()
+    host.stop()
+    with open(path, encoding='utf-8') as lines:
+        refused = [event for event in map(json.loads, lines) if event['event'] == 'refused']
+    assert [(event['client_id'], event['user'], event['code']) for event in refused] == [
+        ('m', 'mallory', '0x8A'), ('waits', 'stuck', '0x88')], refused
+
+
+@chain_test(V5)
 def the_program_publishes_from_inside(t):
     start(t)
     c = t.connected('c')
-    c.publish('host/say', b'hello', 1)
     c.subscribe(('host/said', 1))
+    c.send(wire.publish(V5, 'host/say', b'hello'))
     c.receive('host/said', b'hello')
 
 
