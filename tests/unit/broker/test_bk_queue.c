@@ -73,13 +73,10 @@ START_TEST(an_id_in_use_is_passed_over_when_they_have_gone_round)
     uint16_t last = also_stuck;
     for (unsigned i = 0; i < 200000; i++) {
         struct bk_entry *e = begun(&q, 1);
-        ck_assert_ptr_nonnull(e);
-        ck_assert_uint_ne(e->id, 0);
-        ck_assert_uint_ne(e->id, stuck);
-        ck_assert_uint_ne(e->id, also_stuck);
-        ck_assert_uint_ne(e->id, last);
+        /* each ck_assert() writes to a pipe: not a million of them */
+        if (!e || e->id == 0 || e->id == stuck || e->id == also_stuck || e->id == last || bk_queue_find(&q, e->id) != e)
+            ck_abort_msg("the id of message %u", i);
         last = e->id;
-        ck_assert_ptr_eq(bk_queue_find(&q, last), e);
         bk_queue_done(&q, e);
     }
     ck_assert_uint_eq(q.open, 2);
@@ -95,7 +92,8 @@ START_TEST(all_ids_in_use_is_the_end)
 {
     struct bk_queue q = {0};
     for (unsigned i = 0; i < 65535; i++)
-        ck_assert_ptr_nonnull(begun(&q, 1));
+        if (!begun(&q, 1))
+            ck_abort_msg("message %u gets no id", i);
     ck_assert_int_eq(bk_queue_push(&q, NULL, NULL, 1, false), 0);
     ck_assert_ptr_null(bk_queue_begin(&q));
     bk_queue_done(&q, bk_queue_find(&q, 4711));
