@@ -217,6 +217,9 @@ struct bk_bridge_plan *bk_bridge_plan_unref(struct bk_bridge_plan *p)
     bk_bridge_topics_deinit(&p->topics);
     secret_file_wipe(p->password, p->password_len);
     secret_file_wipe((char *)p->options, p->options_len);
+    for (uint32_t i = 0; i < p->far.n_gone; i++)
+        free((void *)(uintptr_t)p->gone[i].ptr);
+    free(p->gone);
     free(p->subscriptions);
     free(p->name);
     free(p->local_id);
@@ -248,6 +251,44 @@ static struct bk_bridge_plan *bk_bridge_plans_find(const struct bk_bridge_plans 
     return NULL;
 }
 
+static const struct bk_bridge_plan *bk_bridge_plans_named(const struct bk_bridge_plans *p, const char *name)
+{
+    for (size_t i = 0; p && i < p->n; i++)
+        if (strcmp(p->list[i]->name, name) == 0)
+            return p->list[i];
+    return NULL;
+}
+
+static bool bk_bridge_plan_subscribes(const struct bk_bridge_plan *p, struct mqtt_bytes filter)
+{
+    for (uint32_t i = 0; i < p->far.n_subscriptions; i++)
+        if (p->subscriptions[i].filter.len == filter.len &&
+            memcmp(p->subscriptions[i].filter.ptr, filter.ptr, filter.len) == 0)
+            return true;
+    return false;
+}
+
+/* What the session there has by plan BEFORE and not by P. */
+static int bk_bridge_plan_succeed(struct bk_bridge_plan *p, const struct bk_bridge_plan *before)
+{
+    if (!before || !bk_bridge_plan_has_same_session(p, before) || before->far.n_subscriptions == 0)
+        return 0;
+    p->gone = calloc(before->far.n_subscriptions, sizeof *p->gone);
+    if (!p->gone)
+        return bk_bridge_no_memory();
+    p->far.gone = p->gone;
+    for (uint32_t i = 0; i < before->far.n_subscriptions; i++) {
+        const struct mqtt_bytes filter = before->subscriptions[i].filter;
+        if (bk_bridge_plan_subscribes(p, filter))
+            continue;
+        const char *copy = strndup((const char *)filter.ptr, filter.len);
+        if (!copy)
+            return bk_bridge_no_memory();
+        p->gone[p->far.n_gone++] = (struct mqtt_bytes){(const uint8_t *)copy, filter.len};
+    }
+    return 0;
+}
+
 static int bk_bridge_plans_add(struct bk_bridge_plans *p, const struct bk_bridge_options *o, const char *broker_id,
                                const struct bk_bridge_plans *before)
 {
@@ -261,6 +302,10 @@ static int bk_bridge_plans_add(struct bk_bridge_plans *p, const struct bk_bridge
         fresh = bk_bridge_plan_ref(old);
     }
     p->list[p->n++] = fresh;
+    if (!old)
+        r = bk_bridge_plan_succeed(fresh, bk_bridge_plans_named(before, fresh->name));
+    if (r < 0)
+        return r;
     r = fresh->far.tls ? tls_watch_add(p->watch, fresh->name, fresh->far.tls) : 0;
     if (r == 0 && old && old->far.tls)
         tls_watch_reload(p->watch, old->far.tls, NULL);

@@ -39,7 +39,8 @@ struct bk_bridge_plan {
     size_t password_len;
     struct mqtt_will will;
     struct mqtt_subscription *subscriptions;
-    uint8_t *options; /* all that they say, as bytes, for comparing */
+    struct mqtt_bytes *gone; /* of the plan before, each owned */
+    uint8_t *options;        /* all that they say, as bytes, for comparing */
     size_t options_len;
 };
 

@@ -105,7 +105,7 @@ static void mqtt_client_finish(struct mqtt_client *c, struct mqtt_outgoing *o, u
 static bool mqtt_client_give_id(struct mqtt_client *c, struct mqtt_outgoing *o)
 {
     do
-        c->last_id = (uint16_t)(c->last_id % (MQTT_LINK_SUBSCRIBE_ID - 1) + 1);
+        c->last_id = (uint16_t)(c->last_id % (MQTT_LINK_UNSUBSCRIBE_ID - 1) + 1);
     while (mqtt_client_find(c, c->last_id));
     if (map_add(&c->by_id, &o->by_id, c->last_id) < 0)
         return false;

@@ -206,6 +206,32 @@ static int mqtt_link_subscribe(struct mqtt_link *l)
     return r == MQTT_IO_TOO_LARGE ? err_set(-EMSGSIZE, "SUBSCRIBE is larger than the broker takes") : r;
 }
 
+/* Likewise. */
+static int mqtt_link_unsubscribe(struct mqtt_link *l)
+{
+    const struct mqtt_link_config *config = l->config;
+    size_t size = 0;
+    for (uint32_t i = 0; i < config->n_gone; i++)
+        size += 2 + config->gone[i].len;
+    if (size == 0)
+        return 0;
+    uint8_t *bytes = malloc(size);
+    if (!bytes)
+        return err_set(-ENOMEM, "out of memory");
+    uint8_t *p = bytes;
+    for (uint32_t i = 0; i < config->n_gone; i++)
+        p = mqtt_wire_put_text(p, config->gone[i]);
+    const struct mqtt_packet unsubscribe = {
+        .type = MQTT_UNSUBSCRIBE,
+        .version = config->version,
+        .packet_id = MQTT_LINK_UNSUBSCRIBE_ID,
+        .filters = {.wire = {bytes, (uint32_t)size}, .count = config->n_gone},
+    };
+    int r = upstream_send(l->upstream, &unsubscribe, NULL);
+    free(bytes);
+    return r == MQTT_IO_TOO_LARGE ? err_set(-EMSGSIZE, "UNSUBSCRIBE is larger than the broker takes") : r;
+}
+
 static void mqtt_link_subscribed(struct mqtt_link *l, const struct mqtt_packet *suback)
 {
     const struct mqtt_link_config *config = l->config;
@@ -308,7 +334,10 @@ static enum gate_answer mqtt_link_accepted(struct mqtt_link *l, const struct mqt
     mqtt_link_start_keep_alive(l, connack);
     mqtt_io_set_send_limit(upstream_io(l->upstream),
                            mqtt_property_number(&connack->properties, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE, 0));
-    if (!l->is_subscribed && mqtt_link_subscribe(l) < 0) {
+    int r = !l->is_subscribed && grants.is_session_present ? mqtt_link_unsubscribe(l) : 0;
+    if (r == 0 && !l->is_subscribed)
+        r = mqtt_link_subscribe(l);
+    if (r < 0) {
         mqtt_link_lose(l, err_text());
         return GATE_CLOSED;
     }

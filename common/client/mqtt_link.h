@@ -33,7 +33,8 @@ struct url;
 #define MQTT_LINK_BROKER_ID "$bridge"
 
 enum {
-    MQTT_LINK_SUBSCRIBE_ID = 65535, /* packet id of its SUBSCRIBE: the user gives it to nothing */
+    MQTT_LINK_SUBSCRIBE_ID = 65535, /* packet ids of its SUBSCRIBE and UNSUBSCRIBE: the user gives them to nothing */
+    MQTT_LINK_UNSUBSCRIBE_ID = 65534,
     MQTT_LINK_EXPIRY_NEVER = UINT32_MAX,
     MQTT_LINK_RECEIVE_MAX_3 = 20, /* brokers of 3.x cannot say how much they take at a time: mosquitto's default */
 };
@@ -48,14 +49,16 @@ struct mqtt_link_config {
     const struct mqtt_will *will;                  /* NULL: none */
     const struct mqtt_subscription *subscriptions; /* made on every connection whose session does not have them */
     uint32_t n_subscriptions;
-    struct mqtt_bytes broker_id; /* whose bridge it is, at most 64 bytes; empty: nobody is told */
-    uint32_t session_expiry_s;   /* 5.0; in 3.x the session never ends */
-    uint32_t max_packet_bytes;   /* largest packet taken from the broker; 0: MQTT's own limit */
-    uint16_t send_max;           /* exchanges that the user will have open towards the broker; 0: as it says itself */
-    uint16_t receive_max;        /* exchanges that the broker may have open; 5.0 */
-    uint16_t keep_alive_s;       /* 0: none */
-    uint8_t version;             /* enum mqtt_version */
-    bool is_bridge;              /* 3.x: says so by MQTT_BRIDGE_BIT, if the broker takes that */
+    uint32_t n_gone;
+    const struct mqtt_bytes *gone; /* filters that its session may have from before, and shall not have any more */
+    struct mqtt_bytes broker_id;   /* whose bridge it is, at most 64 bytes; empty: nobody is told */
+    uint32_t session_expiry_s;     /* 5.0; in 3.x the session never ends */
+    uint32_t max_packet_bytes;     /* largest packet taken from the broker; 0: MQTT's own limit */
+    uint16_t send_max;             /* exchanges that the user will have open towards the broker; 0: as it says itself */
+    uint16_t receive_max;          /* exchanges that the broker may have open; 5.0 */
+    uint16_t keep_alive_s;         /* 0: none */
+    uint8_t version;               /* enum mqtt_version */
+    bool is_bridge;                /* 3.x: says so by MQTT_BRIDGE_BIT, if the broker takes that */
 };
 
 /* What CONNACK says. */

@@ -367,6 +367,18 @@ def bridges_change_on_sighup(t):
     assert sorted(there.receive().topic for _ in range(3)) == ['new/a', 'same/a', 'two/a']
     there.fence()
     assert 'bridge=same: connected' not in '\n'.join(line or '' for line in near.lines[since:])
+    # what is not subscribed to any more is unsubscribed from there
+    since, marked = near.mark(), far.mark()
+    write(t, bridge(far.url, V5, ('filter: "in/#", direction: in, qos: 1', 'filter: "new/#", direction: in'), name='comes'))
+    near.signal(signal.SIGHUP)
+    near.wait_log('bridge=comes: connected', since)
+    far.wait_log(r'bridge-comes 1 in/#', marked)
+    since, marked = near.mark(), far.mark()
+    write(t, bridge(far.url, V5, ('filter: "new/#", direction: both, qos: 1',), name='comes'))
+    near.signal(signal.SIGHUP)
+    near.wait_log('bridge=comes: connected', since)
+    far.wait_log(r'Received UNSUBSCRIBE from bridge-comes', marked)
+    far.wait_log(r'\tin/#', marked)
     since = near.mark()
     write(t, same.replace('qos: 1', 'qos: 3'))
     near.signal(signal.SIGHUP)

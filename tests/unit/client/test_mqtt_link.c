@@ -220,6 +220,32 @@ START_TEST(subscriptions_are_made_again_for_a_new_session)
 }
 END_TEST
 
+START_TEST(filters_that_are_gone_are_unsubscribed_from)
+{
+    const struct mqtt_bytes gone[] = {{(const uint8_t *)"old/#", 5}, {(const uint8_t *)"x", 1}};
+    struct mqtt_bytes filter;
+    config.gone = gone;
+    config.n_gone = 2;
+    open_link(versions[_i], false);
+    got = scripted_expect_connect();
+    scripted_connack(0, true, nothing);
+    got = scripted_expect(MQTT_UNSUBSCRIBE);
+    struct mqtt_bytes iter = got->filters.wire;
+    for (int i = 0; i < 2; i++) {
+        ck_assert(mqtt_filter_next(&iter, &filter));
+        ck_assert_uint_eq(filter.len, gone[i].len);
+        ck_assert_mem_eq(filter.ptr, gone[i].ptr, filter.len);
+    }
+    got = scripted_expect(MQTT_SUBSCRIBE);
+    scripted_suback((const uint8_t[]){1, 2}, 2);
+    loop_support_turns(loop, PATIENCE_ROUNDS);
+    got = scripted_expect_connect();
+    scripted_connack(0, true, nothing);
+    loop_support_turns(loop, PATIENCE_ROUNDS);
+    scripted_expect_nothing(); /* once is enough */
+}
+END_TEST
+
 START_TEST(a_refused_subscription_is_told)
 {
     open_link(MQTT_V5, false);
@@ -378,6 +404,7 @@ static Suite *mqtt_link_suite(void)
     tcase_add_test(t, connack_says_what_is_granted);
     tcase_add_loop_test(t, subscriptions_are_made_once_for_a_session_that_stays, 0, 3);
     tcase_add_test(t, subscriptions_are_made_again_for_a_new_session);
+    tcase_add_loop_test(t, filters_that_are_gone_are_unsubscribed_from, 0, 3);
     tcase_add_test(t, a_refused_subscription_is_told);
     tcase_add_test(t, a_new_session_begins_with_a_clean_start);
     tcase_add_test(t, in_3_the_broker_is_made_to_forget_by_a_connection_of_its_own);
