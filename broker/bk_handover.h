@@ -5,7 +5,8 @@
  *
  * QoS 2 whose PUBLISH has been sent stays with its member (MQTT-4.8.2-4), and ends with it (MQTT-4.8.2-5). What goes to
  * another worker is done with here when it is with the store there: who ends the process in between may see it twice,
- * but never lost. One loop. */
+ * but never lost. CONNACK of a client that comes back at once waits for the same, so it is not sent what has gone. One
+ * loop. */
 #ifndef BK_HANDOVER_H
 #define BK_HANDOVER_H
 

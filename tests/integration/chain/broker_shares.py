@@ -293,3 +293,34 @@ def what_is_handed_over_survives_kills(t):
             found |= {got.payload for _, got in group.poll(True)}
             assert found <= sent and time.monotonic() < deadline, f'seed {seed}, turn {turn}: {sorted(sent - found)}, {sorted(found - sent)}'
         group.assert_nothing_more()
+
+
+@chain_test(V5)
+def who_is_back_at_once_doubles_nothing(t):
+    """Members that are taken over by themselves while what waited for them moves: each QoS 2 message has one member."""
+    t.address = t.broker('--store', 'lmdb:' + os.path.join(t.folder, 'store'), '--workers', '3').address
+    group = Group(t, 'back', count=3, qos=2, window=2)
+    payloads = [b'%d' % i for i in range(24)]
+    group.publish(*payloads)
+    firsts = Counter(got.payload for _, got in group.take(6, is_acknowledged=False))
+    for at in (0, 1, 2, 0, 1, 2):
+        group.members[at] = group.connected(f'back-m{at}')
+    done = set()
+
+    def take(member, got):
+        if got.kind == 'PUBLISH':
+            firsts[got.payload] += not got.dup
+            done.add(got.payload)
+        member.send(wire.ack(V5, 'PUBREC' if got.kind == 'PUBLISH' else 'PUBCOMP', got.packet_id))
+
+    deadline = time.monotonic() + PATIENCE
+    while len(done) < len(payloads):
+        for member in group.members:
+            while member.decoder.pending or member.poll_readable(0.002):
+                take(member, member.next())
+        assert time.monotonic() < deadline, sorted(set(payloads) - done)
+    for member in group.members:
+        member.send(wire.pingreq())
+        while (got := member.next()).kind != 'PINGRESP':
+            take(member, got)
+    assert firsts == Counter(payloads), firsts - Counter(payloads)
