@@ -769,7 +769,7 @@ static void bk_journal_on_segment(void *arg, int result, const struct store_page
 
 void bk_journal_tick(struct bk_journal *j)
 {
-    if (j->compacts || j->is_full || list_is_empty(&j->sparse))
+    if (!j->client || j->compacts || j->is_full || list_is_empty(&j->sparse))
         return;
     struct bk_segment *segment = list_entry(list_first(&j->sparse), struct bk_segment, link);
     if (loop_now_ms(j->worker->loop) - segment->sparse_ms < BK_SPARSE_MS)

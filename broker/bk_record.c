@@ -74,8 +74,8 @@ void bk_put_bytes(struct bk_writer *w, const void *bytes, size_t len)
 
 void bk_put_raw(struct bk_writer *w, const void *bytes, size_t len)
 {
-    uint8_t *at = bk_writer_room(w, len);
-    if (at && len > 0)
+    uint8_t *at = len > 0 ? bk_writer_room(w, len) : NULL;
+    if (at)
         memcpy(at, bytes, len);
 }
 

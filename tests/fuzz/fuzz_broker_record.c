@@ -1,8 +1,11 @@
 /* Messages in the broker's store: what can be read is written again as the same, and goes out to clients of any
- * version; whatever else is there is refused. Input: the bytes of a segment's messages, one after the other. */
+ * version; whatever else is there is refused. Input: the bytes of a segment's messages, one after the other; the same
+ * bytes are a segment to be compacted, and marks. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "bk_compact.h"
+#include "bk_marks.h"
 #include "bk_message.h"
 #include "bk_record.h"
 #include "ensure.h"
@@ -41,8 +44,43 @@ static void goes_out(struct bk_message *m)
     bk_publication_end(&p);
 }
 
+static bool is_due(void *arg, uint64_t session, uint64_t number)
+{
+    return *(const bool *)arg;
+}
+
+/* With everything due it stays as it was, with nothing it is empty. */
+static void is_compacted(struct mqtt_bytes segment)
+{
+    struct bk_writer all = {0}, none = {0};
+    bool due = true, not_due = false;
+    uint32_t n_all, n_none;
+    const int e = bk_compact(segment, is_due, &due, &all, &n_all);
+    ensure(bk_compact(segment, is_due, &not_due, &none, &n_none) == e);
+    if (e == 0) {
+        ensure(none.len == 0 && n_none == 0 && all.len <= segment.len);
+        ensure(n_all == 0 || memcmp(all.bytes, segment.ptr, 1) == 0 || all.len < segment.len);
+    }
+    free(all.bytes);
+    free(none.bytes);
+}
+
+static void are_marks(struct mqtt_bytes marks)
+{
+    struct bk_writer w = {0};
+    bk_put_raw(&w, marks.ptr, marks.len);
+    bk_marks_put_session(&w, UINT64_MAX);
+    const struct mqtt_bytes more = {w.bytes, (uint32_t)w.len};
+    if (bk_marks_is_good(marks))
+        ensure(bk_marks_is_good(more) && bk_marks_has_session(more, UINT64_MAX));
+    bk_marks_has_share(more, marks);
+    free(w.bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    is_compacted((struct mqtt_bytes){data, (uint32_t)size});
+    are_marks((struct mqtt_bytes){data, (uint32_t)size});
     struct cursor c = cursor_make(data, size);
     struct bk_message *m;
     while (c.len > 0 && bk_get_message(&c, NOW_MS, WALL_MS, &m) == 0) {

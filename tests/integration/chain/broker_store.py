@@ -91,7 +91,7 @@ def kill_a_swarm(t, kills, workers, release=False, power=None):
     seed = time.time_ns()
     source = random.Random(seed)
     for _ in range(kills):
-        wanted = swarm.acknowledged() + source.randrange(4000 if release else 400)
+        wanted = swarm.acknowledged() + source.randrange(2000 if release else 400)
         swarm.run(lambda wanted=wanted: swarm.acknowledged() >= wanted)
         broker.kill()
         swarm.drop_all()

@@ -224,7 +224,8 @@ class Swarm:
             count = sum(len(reader.received) for reader in self.readers)
             if count != silence[1]:
                 silence[:] = time.monotonic(), count
-            return self.has_all() and time.monotonic() - silence[0] > 0.3 or time.monotonic() - silence[0] > PATIENCE / 2
+            seconds = time.monotonic() - silence[0]
+            return seconds > 0.3 and self.has_all() or seconds > PATIENCE / 2
         self.run(is_silent)
 
     def wanted(self, writers):
