@@ -200,7 +200,7 @@ def bridges_of_the_broker_are_not_asked(t):
     here, there = t.client('here'), t.connected('there', address=far.address)
     here.connect(username='later-alice')
     here.subscribe(('in/#', 1))
-    there.publish('in/veto', b'comes in', 1)
+    there.publish('in/veto', b'comes in', 1, retain=True)      # the bridge may be about to subscribe
     here.receive('in/veto', b'comes in')
     here.send(wire.publish(V5, 'in/veto', b'does not', 1, 1))
     here.expect('PUBACK', packet_id=1, code=0x87)
