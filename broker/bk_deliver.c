@@ -13,6 +13,7 @@
 #include "bk_message.h"
 #include "bk_options.h"
 #include "bk_pace.h"
+#include "bk_page.h"
 #include "bk_quota.h"
 #include "bk_retain.h"
 #include "bk_route.h"
@@ -348,12 +349,12 @@ static void bk_deliver_repeat(struct bk_session *s, struct bk_entry *e)
     const uint64_t then_ms = bk_message_is_expired(e->message, now_ms) ? e->message->expires_ms - 1 : now_ms;
     if (!bk_publication_of(&p, e->message, then_ms, &s->worker->resend_scratch)) {
         metric_add(&s->worker->metrics.dropped_no_memory, 1);
-        bk_queue_done(&s->queue, e);
+        bk_deliver_drop(s, e);
         return;
     }
     const struct bk_delivery d = {.p = &p, .tag = e->tag, .id = e->id, .qos = e->qos, .retain = e->retain, .dup = true};
     if (!bk_write(c, &d))
-        bk_queue_done(&s->queue, e);
+        bk_deliver_drop(s, e);
     bk_publication_end(&p);
 }
 
@@ -385,6 +386,8 @@ static bool bk_deliver_next(struct bk_session *s)
     struct bk_worker *w = s->worker;
     struct bk_publication p;
     struct bk_entry *e = bk_queue_waiting_first(&s->queue);
+    if (e->segment)
+        return false; /* it goes on when it is back in memory */
     if (e->qos == 2 && !bk_journal_is_safe(s, e))
         return false; /* it goes on when it is with the disk */
     if (!e->message || !bk_publication_of(&p, e->message, loop_now_ms(w->loop), &w->resend_scratch)) {
@@ -414,6 +417,7 @@ void bk_deliver_pump(struct bk_session *s)
         return;
     while (s->n_unsent > 0 && s->queue.open - s->n_unsent < c->receive_max && bk_client_is_open(c))
         bk_deliver_repeat(s, bk_deliver_unsent(s));
+    bk_page_ahead(s);
     if (s->n_unsent > 0)
         return;
     while (bk_queue_waiting(&s->queue) > 0 && s->queue.open < c->receive_max && bk_client_is_open(c))

@@ -14,6 +14,7 @@
 #include "bk_connect.h"
 #include "bk_deliver.h"
 #include "bk_message.h"
+#include "bk_page.h"
 #include "bk_peers.h"
 #include "bk_record.h"
 #include "bk_recover.h"
@@ -27,19 +28,22 @@
 
 enum {
     BK_RETRY_MS = 1000,
-    BK_SPARSE_BYTES = 4096, /* smaller segments are never too large for what is due in them */
-    BK_SPARSE_PART = 4,     /* and so many times as many messages as are due */
-    BK_SPARSE_MS = 2000,    /* most of what is sparse will be empty before long */
+    BK_SPARSE_BYTES = 4096,       /* smaller segments are never too large for what is due in them */
+    BK_SPARSE_PART = 4,           /* and so many times as many messages as are due */
+    BK_SPARSE_MS = 2000,          /* most of what is sparse will be empty before long */
+    BK_SEGMENT_BYTES = 32 * 1024, /* nothing is added to one of so many: paging reads it for any message of it */
+    BK_PAGE_SHARED = 16,          /* a message of more sessions stays in memory: one copy serves all */
 };
 
 struct bk_segment {
-    struct list link; /* in journal->segments or journal->sparse */
+    struct list link; /* in journal->segments, journal->sparse or, while it is not committed, journal->writing */
     struct bk_journal *journal;
     struct bk_shared_segment *shared; /* with other workers, from before a restart; NULL: this worker's own */
     uint64_t sparse_ms;               /* since when; 0: it is not */
+    size_t at;                        /* in the body of `now`, while it is not committed */
     size_t bytes;                     /* of its value */
     uint32_t n;                       /* messages in it */
-    uint32_t due;                     /* of them, due to somebody */
+    uint32_t due;                     /* of them, here and due to somebody; and deliveries that are paged out */
     bool is_read;                     /* nothing is added to it any more */
     bool is_gone;                     /* while it is being read again: it has been deleted */
     uint8_t key_len;
@@ -49,6 +53,7 @@ struct bk_segment {
 /* A message of the segment that grows: its bytes in `messages`. */
 struct bk_item {
     struct bk_message *message; /* one reference */
+    struct bk_segment *segment; /* that it is written to; NULL: not yet, or it was not due any more */
     size_t at, end;             /* END of the last one moves while targets are added */
     size_t count_at;            /* where the number of targets stands */
     uint32_t n;
@@ -80,8 +85,7 @@ struct bk_flight {
     struct bk_items items;
     struct bk_waiters waiters;  /* of `next` */
     struct bk_answers *answers; /* of `now`; NULL: none wait */
-    struct bk_segment *segment; /* of the items; NULL: none of them was due */
-    struct bk_writer body;      /* its value */
+    struct bk_writer body;      /* the values of journal->writing */
     bool frees_space;           /* it deletes segments, and something of it has been refused for want of space */
 };
 
@@ -90,11 +94,13 @@ struct bk_journal {
     struct store_client *client;
     struct map sessions; /* by number */
     struct list segments;
+    struct list writing;         /* others, of `now` */
     struct list sparse;          /* others, in the order of their time */
     struct bk_segment *compacts; /* in neither: it is being read again */
     struct list dirty;           /* sessions with a record to be written */
     struct list waiting;         /* sessions with QoS 2 that waits for the disk */
-    struct list resting;         /* the same, for the commit that is on its way */
+    struct list growing;         /* sessions without client that have to be paged out */
+    struct list resting;         /* the same as `waiting`, for the commit that is on its way */
     struct list answers;         /* that have not been given, of flights that have begun */
     struct list leaving;         /* shared segments that are not needed here, when what comes next has been committed */
     struct list left;            /* the same, for the commit that is on its way */
@@ -215,6 +221,7 @@ void bk_journal_leave(struct bk_session *s)
 {
     list_del(&s->dirty_link);
     list_del(&s->waiting_link);
+    list_del(&s->growing_link);
     if (s->is_in_journal)
         map_remove(&s->worker->journal->sessions, &s->by_number);
     s->is_in_journal = false;
@@ -382,6 +389,9 @@ void bk_journal_delivery(struct bk_session *s, struct bk_entry *e)
     bk_set_u32(&j->messages, item->count_at, ++item->n);
     item->end = j->messages.len;
     e->message->due++;
+    e->is_in_journal = true;
+    if (!s->client)
+        bk_journal_page_later(s);
     bk_journal_touch(j);
 }
 
@@ -425,10 +435,17 @@ static void bk_segment_let_go(struct bk_segment *segment)
 void bk_journal_done(struct bk_session *s, struct bk_entry *e)
 {
     struct bk_message *m = e->message;
-    if (!s->is_in_journal || !m || m->due == 0 || --m->due > 0 || !m->segment)
+    struct bk_segment *segment = e->segment;
+    if (!s->is_in_journal || !e->is_in_journal)
         return;
-    struct bk_segment *segment = m->segment;
-    m->segment = NULL;
+    e->is_in_journal = false;
+    metric_add(&s->worker->metrics.messages_paged_out, -(int)(segment != NULL));
+    if (m && --m->due == 0) {
+        segment = m->segment;
+        m->segment = NULL;
+    }
+    if (!segment)
+        return;
     segment->due--;
     bk_segment_let_go(segment);
 }
@@ -436,7 +453,7 @@ void bk_journal_done(struct bk_session *s, struct bk_entry *e)
 bool bk_journal_is_safe(const struct bk_session *s, const struct bk_entry *e)
 {
     struct bk_journal *j = s->worker->journal;
-    if (!s->is_in_journal || !e->message || e->message->segment)
+    if (!e->is_in_journal || !e->message || e->message->segment)
         return true;
     struct bk_session *waits = (struct bk_session *)(uintptr_t)s;
     if (!list_is_linked(&waits->waiting_link))
@@ -678,46 +695,122 @@ void bk_journal_restore_done(struct bk_segment *segment, uint32_t n, size_t byte
     bk_segment_let_go(segment);
 }
 
-/* What of the items from FIRST on is still due becomes, or joins, the value of a segment. */
-static void bk_journal_make_segment(struct bk_journal *j, size_t first)
+/* Where the next item of `now` goes. NULL: out of memory. */
+static struct bk_segment *bk_journal_open_segment(struct bk_journal *j)
+{
+    if (!list_is_empty(&j->writing)) {
+        struct bk_segment *last = list_entry(j->writing.prev, struct bk_segment, link);
+        if (last->bytes < BK_SEGMENT_BYTES)
+            return last;
+    }
+    const struct bk_key key = bk_key_of_segment(++j->last_segment, (uint16_t)j->worker->index_of);
+    struct bk_segment *segment = bk_segment_new(j, key.bytes, key.len);
+    if (!segment)
+        return NULL;
+    list_move_tail(&j->writing, &segment->link);
+    segment->at = j->now.body.len;
+    return segment;
+}
+
+/* What of the items from FIRST on is still due becomes the values of segments, or joins the last one. */
+static void bk_journal_make_segments(struct bk_journal *j, size_t first)
 {
     struct bk_flight *now = &j->now;
     for (size_t i = first; i < now->items.n; i++) {
-        const struct bk_item *item = &now->items.list[i];
+        struct bk_item *item = &now->items.list[i];
         if (item->message->due == 0)
             continue;
-        if (!now->segment) {
-            const struct bk_key key = bk_key_of_segment(++j->last_segment, (uint16_t)j->worker->index_of);
-            now->segment = bk_segment_new(j, key.bytes, key.len);
-            if (!now->segment) {
-                now->body.has_failed = true;
-                return;
-            }
+        item->segment = bk_journal_open_segment(j);
+        if (!item->segment) {
+            now->body.has_failed = true;
+            return;
         }
         bk_put_raw(&now->body, j->messages.bytes + item->at, item->end - item->at);
-        now->segment->n++;
+        item->segment->bytes += item->end - item->at;
+        item->segment->n++;
     }
 }
 
-/* It is with the disk: messages that are still due belong to it. */
-static void bk_journal_settle_items(struct bk_flight *now)
+/* They are with the disk: messages that are still due belong to them. */
+static void bk_journal_settle_items(struct bk_journal *j)
 {
-    for (size_t i = 0; i < now->items.n; i++) {
-        struct bk_message *m = now->items.list[i].message;
-        if (now->segment && m->due > 0) {
-            m->segment = now->segment;
-            now->segment->due++;
+    struct bk_items *items = &j->now.items;
+    for (size_t i = 0; i < items->n; i++) {
+        struct bk_item *item = &items->list[i];
+        if (item->segment && item->message->due > 0) {
+            item->message->segment = item->segment;
+            item->segment->due++;
         }
-        bk_message_unref(m);
+        bk_message_unref(item->message);
     }
-    free(now->items.list);
-    now->items = (struct bk_items){0};
-    if (now->segment) {
-        now->segment->bytes = now->body.len;
-        now->segment->is_read = true;
-        bk_segment_let_go(now->segment);
+    free(items->list);
+    *items = (struct bk_items){0};
+    while (!list_is_empty(&j->writing)) {
+        struct bk_segment *segment = list_entry(list_first(&j->writing), struct bk_segment, link);
+        list_move_tail(&j->segments, &segment->link);
+        segment->is_read = true;
+        bk_segment_let_go(segment);
     }
-    now->segment = NULL;
+}
+
+void bk_journal_read(struct bk_journal *j, const struct bk_segment *segment, store_scan_fn *fn, void *arg)
+{
+    struct bk_key key = {.len = segment->key_len};
+    memcpy(key.bytes, segment->key, segment->key_len);
+    const struct bk_key end = bk_key_behind(&key);
+    const struct store_range range = {.first = {key.bytes, key.len}, .end = {end.bytes, end.len}};
+    store_scan(j->client, &range, 1, 0, fn, arg);
+}
+
+/* --- Paging */
+
+void bk_journal_page_later(struct bk_session *s)
+{
+    if (s->is_in_journal && !list_is_linked(&s->growing_link))
+        list_add_tail(&s->worker->journal->growing, &s->growing_link);
+}
+
+bool bk_journal_page_out(struct bk_session *s, struct bk_entry *e)
+{
+    struct bk_message *m = e->message;
+    if (!e->is_in_journal || !m || (e->tag && e->tag->share))
+        return true; /* what is shared may have to go to another member */
+    struct bk_segment *segment = m->segment;
+    if (!segment)
+        return false;
+    if (m->refs > BK_PAGE_SHARED)
+        return true;
+    if (--m->due == 0)
+        m->segment = NULL;
+    else
+        segment->due++;
+    bk_queue_page_out(&s->queue, e, segment);
+    metric_add(&s->worker->metrics.messages_paged_out, 1);
+    return true;
+}
+
+void bk_journal_page_in(struct bk_session *s, struct bk_entry *e, struct bk_message *m)
+{
+    struct bk_segment *segment = e->segment;
+    if (m->due++ > 0)
+        segment->due--;
+    m->segment = segment;
+    m->is_in_journal = true;
+    bk_queue_page_in(&s->queue, e, bk_message_ref(m));
+    metric_add(&s->worker->metrics.messages_paged_out, -1);
+}
+
+static void bk_journal_page_growing(struct bk_journal *j)
+{
+    struct list sessions;
+    list_init(&sessions);
+    list_splice_tail(&sessions, &j->growing);
+    list_for_each_safe (it, tmp, &sessions) {
+        struct bk_session *s = list_entry(it, struct bk_session, growing_link);
+        list_del(it);
+        if (!bk_page_out(s))
+            bk_journal_page_later(s);
+    }
 }
 
 /* --- Compaction */
@@ -727,7 +820,7 @@ static bool bk_segment_is_due(void *arg, uint64_t session, uint64_t number)
     const struct bk_segment *segment = arg;
     struct bk_session *s = bk_journal_find_session(segment->journal, session);
     const struct bk_entry *e = s ? bk_queue_find_due(&s->queue, number) : NULL;
-    return e && e->message && e->message->segment == segment;
+    return e && e->is_in_journal && (e->message ? e->message->segment : e->segment) == segment;
 }
 
 static void bk_segment_compact(struct bk_segment *segment, struct store_bytes value)
@@ -774,13 +867,9 @@ void bk_journal_tick(struct bk_journal *j)
     struct bk_segment *segment = list_entry(list_first(&j->sparse), struct bk_segment, link);
     if (loop_now_ms(j->worker->loop) - segment->sparse_ms < BK_SPARSE_MS)
         return;
-    struct bk_key key = {.len = segment->key_len};
-    memcpy(key.bytes, segment->key, segment->key_len);
-    const struct bk_key end = bk_key_behind(&key);
-    const struct store_range range = {.first = {key.bytes, key.len}, .end = {end.bytes, end.len}};
     list_del(&segment->link);
     j->compacts = segment;
-    store_scan(j->client, &range, 1, 0, bk_journal_on_segment, segment);
+    bk_journal_read(j, segment, bk_journal_on_segment, segment);
 }
 
 /* --- Commits */
@@ -847,7 +936,8 @@ static void bk_journal_on_done(void *arg, int result)
     j->is_failed = false;
     bk_journal_note_full(j, false);
     j->is_under_way = false;
-    bk_journal_settle_items(&j->now);
+    bk_journal_settle_items(j);
+    bk_journal_page_growing(j);
     bk_flight_clear(&j->now);
     bk_journal_leave_shared(j);
     struct bk_answers *answers = j->now.answers;
@@ -888,9 +978,10 @@ static void bk_journal_send(struct bk_journal *j)
         abort(); /* the store would miss a part: a restart from what it has is the honest way on */
     }
     bk_journal_submit_changes(b, &now->changes);
-    if (now->segment) {
-        const struct store_value v = {.body = {now->body.bytes, now->body.len}};
-        store_put(b, (struct store_bytes){now->segment->key, now->segment->key_len}, &v);
+    list_for_each (it, &j->writing) {
+        const struct bk_segment *segment = list_entry(it, struct bk_segment, link);
+        const struct store_value v = {.body = {now->body.bytes + segment->at, segment->bytes}};
+        store_put(b, (struct store_bytes){segment->key, segment->key_len}, &v);
     }
     store_commit(b, now->frees_space ? STORE_FREES_SPACE : 0, bk_journal_on_done, j);
 }
@@ -904,7 +995,7 @@ static void bk_journal_on_turn_end(struct loop_task *task)
     j->now = j->next;
     j->next = (struct bk_flight){0};
     j->now.changes.has_failed |= j->messages.has_failed;
-    bk_journal_make_segment(j, 0);
+    bk_journal_make_segments(j, 0);
     j->messages.len = 0;
     list_splice_tail(&j->resting, &j->waiting);
     list_splice_tail(&j->left, &j->leaving);
@@ -952,7 +1043,7 @@ static void bk_journal_join_flights(struct bk_journal *j)
     j->now.frees_space |= j->next.frees_space;
     bk_flight_clear(&j->next);
     bk_items_append(&j->now.items, &j->next.items);
-    bk_journal_make_segment(j, first);
+    bk_journal_make_segments(j, first);
     j->messages.len = 0;
     list_splice_tail(&j->resting, &j->waiting);
     list_splice_tail(&j->left, &j->leaving);
@@ -977,12 +1068,14 @@ struct bk_journal *bk_journal_new(struct bk_worker *w)
     j->worker = w;
     map_init(&j->sessions, bk_session_has_number);
     list_init(&j->segments);
+    list_init(&j->writing);
     list_init(&j->sparse);
     list_init(&j->answers);
     list_init(&j->leaving);
     list_init(&j->left);
     list_init(&j->dirty);
     list_init(&j->waiting);
+    list_init(&j->growing);
     list_init(&j->resting);
     loop_task_init(&j->task, bk_journal_on_turn_end);
     loop_timer_init(&j->retry, w->loop, bk_journal_on_retry);
@@ -1029,6 +1122,7 @@ struct bk_journal *bk_journal_free(struct bk_journal *j)
     if (!j)
         return NULL;
     bk_journal_stop(j);
+    list_splice_tail(&j->segments, &j->writing);
     list_splice_tail(&j->segments, &j->sparse);
     list_splice_tail(&j->segments, &j->leaving);
     list_splice_tail(&j->segments, &j->left);

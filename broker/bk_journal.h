@@ -4,7 +4,7 @@
  *        acknowledgements wait --------------------------------------------------------------> done: they leave
  *
  * Sessions, subscriptions and retained messages are records of their own (bk_record.h). Deliveries are not: the
- * messages of a batch, each with the sessions that it is for and their numbers there, are one value, a segment. What
+ * messages of a batch, each with the sessions that it is for and their numbers there, are a few values, segments. What
  * has been acknowledged is said by the window of its session (which numbers are open, which are done), written anew
  * with each batch in which it has changed. A segment is deleted when nothing in it is due any more. A message whose
  * deliveries are all done before its batch begins is never written. A segment of which little is due for some time is
@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "mqtt_packet.h"
+#include "store.h"
 
 struct bk_client;
 struct bk_entry;
@@ -38,10 +39,10 @@ struct bk_journal;
 struct bk_message;
 struct bk_peer;
 struct bk_publication;
+struct bk_segment;
 struct bk_session;
 struct bk_shared_segment;
 struct bk_worker;
-struct store;
 
 /* NULL if memory is short. On the worker's loop. Until bk_journal_start() only the restore functions may be used. */
 struct bk_journal *bk_journal_new(struct bk_worker *w);
@@ -75,6 +76,18 @@ void bk_journal_delivery(struct bk_session *s, struct bk_entry *e);
 void bk_journal_done(struct bk_session *s, struct bk_entry *e);
 /* Numbers of S have been begun or done, or its inbound ids have changed. */
 void bk_journal_window(struct bk_session *s);
+
+/* --- Paging, see bk_page.h */
+
+/* S, which has no client, is to be paged out with the next commit. */
+void bk_journal_page_later(struct bk_session *s);
+/* E's message leaves memory, where that is of use. E waits. False: later, it is not with the disk yet. */
+bool bk_journal_page_out(struct bk_session *s, struct bk_entry *e);
+/* It is back as M, a reference of which stays the caller's: one for all entries of a message that come back together.
+ * M is new, E is paged out. */
+void bk_journal_page_in(struct bk_session *s, struct bk_entry *e, struct bk_message *m);
+/* Read SEGMENT: a page of one record, or of none. */
+void bk_journal_read(struct bk_journal *j, const struct bk_segment *segment, store_scan_fn *fn, void *arg);
 
 /* Regularly: compact what is sparse. */
 void bk_journal_tick(struct bk_journal *j);
@@ -114,8 +127,6 @@ void bk_journal_forget(struct bk_client *c);
 bool bk_journal_is_full(const struct bk_worker *w);
 
 /* --- After a restart, see bk_recover.c */
-
-struct bk_segment;
 
 /* S is known from its record. 0 or -ENOMEM. */
 int bk_journal_restore_session(struct bk_journal *j, struct bk_session *s);

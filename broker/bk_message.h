@@ -37,7 +37,7 @@ struct bk_message {
     uint64_t publisher;         /* hash of its client id, for No Local; 0 = none */
     struct buf *payload;        /* NULL: inline, behind topic and properties */
     struct bk_segment *segment; /* of the journal, where it is with the disk; NULL: it is not, or not yet */
-    uint32_t due;               /* deliveries that the journal knows of and that are not done */
+    uint32_t due;               /* deliveries that have it here, that the journal knows of and that are not done */
     uint8_t bytes[];            /* topic, properties without Message Expiry Interval and Topic Alias, payload */
 };
 

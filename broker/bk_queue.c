@@ -23,8 +23,10 @@ static struct bk_entry *bk_queue_at(const struct bk_queue *q, uint64_t number)
 
 static void bk_entry_clear(struct bk_queue *q, struct bk_entry *e)
 {
-    if (e->message)
-        q->bytes -= bk_message_bytes(e->message);
+    q->bytes -= e->bytes;
+    q->n_paged -= e->segment != NULL;
+    e->bytes = 0;
+    e->segment = NULL;
     e->message = bk_message_unref(e->message);
     e->tag = bk_tag_unref(e->tag);
 }
@@ -54,6 +56,15 @@ static int bk_queue_grow(struct bk_queue *q)
     return 0;
 }
 
+/* ENTRY, which has none, has MESSAGE from now on. */
+static void bk_queue_charge(struct bk_queue *q, struct bk_entry *entry, struct bk_message *message)
+{
+    const size_t bytes = message ? bk_message_bytes(message) : 0;
+    entry->message = message;
+    entry->bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    q->bytes += entry->bytes;
+}
+
 int bk_queue_push(struct bk_queue *q, struct bk_message *message, struct bk_tag *tag, uint8_t qos, bool retain)
 {
     if (q->tail - q->head == q->cap && bk_queue_grow(q) < 0) {
@@ -61,11 +72,10 @@ int bk_queue_push(struct bk_queue *q, struct bk_message *message, struct bk_tag 
         bk_tag_unref(tag);
         return -ENOMEM;
     }
-    *bk_queue_at(q, q->tail) = (struct bk_entry){
-        .message = message, .tag = tag, .number = q->tail, .qos = qos, .state = BK_ENTRY_WAITING, .retain = retain};
+    struct bk_entry *e = bk_queue_at(q, q->tail);
+    *e = (struct bk_entry){.tag = tag, .number = q->tail, .qos = qos & 3u, .state = BK_ENTRY_WAITING, .retain = retain};
+    bk_queue_charge(q, e, message);
     q->tail++;
-    if (message)
-        q->bytes += bk_message_bytes(message);
     return 0;
 }
 
@@ -77,6 +87,24 @@ struct bk_entry *bk_queue_last(struct bk_queue *q)
 struct bk_entry *bk_queue_waiting_first(struct bk_queue *q)
 {
     return q->next == q->tail ? NULL : bk_queue_at(q, q->next);
+}
+
+/* --- Paging */
+
+void bk_queue_page_out(struct bk_queue *q, struct bk_entry *entry, struct bk_segment *segment)
+{
+    assert(entry->message && !entry->segment);
+    entry->message = bk_message_unref(entry->message);
+    entry->segment = segment;
+    q->n_paged++;
+}
+
+void bk_queue_page_in(struct bk_queue *q, struct bk_entry *entry, struct bk_message *message)
+{
+    assert(!entry->message && entry->segment);
+    entry->message = message;
+    entry->segment = NULL;
+    q->n_paged--;
 }
 
 /* --- Packet ids */
@@ -253,7 +281,7 @@ static int bk_queue_reach_down(struct bk_queue *q, uint64_t first)
 int bk_queue_restore_open(struct bk_queue *q, uint64_t number, uint16_t id, enum bk_entry_state state)
 {
     const struct bk_entry entry = {
-        .number = number, .id = id, .qos = state == BK_ENTRY_RELEASED ? 2 : 1, .state = (uint8_t)state};
+        .number = number, .id = id, .qos = state == BK_ENTRY_RELEASED ? 2 : 1, .state = (uint8_t)state & 3u};
     const uint32_t distance = (uint32_t)(q->last_id + BK_IDS - id) % BK_IDS;
     if (number >= q->next || id == 0)
         return -EINVAL;
@@ -300,18 +328,21 @@ int bk_queue_restore_message(struct bk_queue *q, uint64_t number, struct bk_mess
             bk_tag_unref(tag);
             return r;
         }
-        return bk_queue_push(q, message, tag, qos, retain) < 0 ? -ENOMEM : true;
+        if (bk_queue_push(q, message, tag, qos, retain) < 0)
+            return -ENOMEM;
+        bk_queue_last(q)->is_in_journal = true;
+        return true;
     }
     if (!e || e->state != BK_ENTRY_SENT || e->message) {
         bk_message_unref(message);
         bk_tag_unref(tag);
         return false;
     }
-    e->message = message;
+    bk_queue_charge(q, e, message);
     e->tag = tag;
-    e->qos = qos;
+    e->qos = qos & 3u;
     e->retain = retain;
-    q->bytes += bk_message_bytes(message);
+    e->is_in_journal = true;
     return true;
 }
 

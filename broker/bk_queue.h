@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct bk_message;
+struct bk_segment;
 struct bk_tag;
 
 enum bk_entry_state {
@@ -28,14 +29,17 @@ enum bk_entry_state {
 };
 
 struct bk_entry {
-    struct bk_message *message; /* one reference; NULL: nobody can ask for it again */
+    struct bk_message *message; /* one reference; NULL: nobody can ask for it again, or it is paged out */
+    struct bk_segment *segment; /* paged out (bk_page.h), and lies in this one; NULL: it is not */
     struct bk_tag *tag;         /* one reference; NULL: none */
     uint64_t number;            /* its place among all of the session */
+    uint32_t bytes;             /* of the message, here or not */
     uint16_t id;                /* packet id; 0 while WAITING */
-    uint8_t qos;
-    uint8_t state; /* enum bk_entry_state */
-    bool retain;
-    bool is_unsent; /* after a resume: SENT or RELEASED before, not repeated on this connection yet */
+    uint8_t qos : 2;
+    uint8_t state : 2; /* enum bk_entry_state */
+    bool retain : 1;
+    bool is_unsent : 1;     /* after a resume: SENT or RELEASED before, not repeated on this connection yet */
+    bool is_in_journal : 1; /* its segment says that it is due, or will */
 };
 
 struct bk_queue {
@@ -43,10 +47,12 @@ struct bk_queue {
     uint32_t cap; /* of the ring, a power of two; 0: no ring */
     uint32_t n_stragglers;
     uint64_t head, next, tail; /* numbers of entries, counted from the session's beginning */
+    uint64_t paged_to;         /* what waits before this number has been paged out, or stays */
+    uint32_t n_paged;          /* entries whose message is paged out */
     uint32_t open;             /* SENT or RELEASED, stragglers included */
     uint32_t skips;            /* ids passed over since the stragglers began */
     uint16_t last_id;
-    size_t bytes;                /* of the messages */
+    size_t bytes;                /* of the messages, those that are paged out too */
     struct bk_entry *stragglers; /* in their order */
 };
 
@@ -83,6 +89,10 @@ void bk_queue_release(struct bk_queue *q, struct bk_entry *entry);
 void bk_queue_forget(struct bk_queue *q, struct bk_entry *entry);
 /* It is done with: acknowledged, or dropped. ENTRY and others may move. */
 void bk_queue_done(struct bk_queue *q, struct bk_entry *entry);
+/* The message of ENTRY, which waits, leaves memory: it lies in SEGMENT. */
+void bk_queue_page_out(struct bk_queue *q, struct bk_entry *entry, struct bk_segment *segment);
+/* It is back: MESSAGE is taken over. */
+void bk_queue_page_in(struct bk_queue *q, struct bk_entry *entry, struct bk_message *message);
 /* Drop the first that waits, without ever sending it (it uses up an id). False: no id is free now. */
 bool bk_queue_skip(struct bk_queue *q);
 

@@ -157,6 +157,33 @@ int bk_get_message(struct cursor *c, uint64_t now_ms, uint64_t wall_ms, struct b
     return m ? 0 : -ENOMEM;
 }
 
+int bk_skip_message(struct cursor *c)
+{
+    struct mqtt_bytes bytes;
+    uint64_t expires;
+    uint8_t flags;
+    if (cursor_read_u8(c, &flags) != 0 || bk_get_u64(c, &expires) != 0)
+        return BK_RECORD_BAD;
+    for (int i = 0; i < 3; i++) /* topic, properties, payload */
+        if (bk_get_bytes(c, &bytes) != 0)
+            return BK_RECORD_BAD;
+    return 0;
+}
+
+int bk_skip_target(struct cursor *c, uint64_t *ret_session, uint64_t *ret_number)
+{
+    struct mqtt_bytes share;
+    uint64_t n, id;
+    uint8_t flags;
+    if (bk_get_u64(c, ret_session) != 0 || bk_get_u64(c, ret_number) != 0 || cursor_read_u8(c, &flags) != 0 ||
+        bk_get_varint(c, &n) != 0)
+        return BK_RECORD_BAD;
+    for (; n > 0; n--)
+        if (bk_get_varint(c, &id) != 0)
+            return BK_RECORD_BAD;
+    return flags & BK_FLAG_SHARED ? bk_get_bytes(c, &share) : 0;
+}
+
 /* --- Keys */
 
 static void bk_key_add(struct bk_key *key, uint64_t value, size_t n)

@@ -74,6 +74,9 @@ int bk_get_varint(struct cursor *c, uint64_t *ret_value);
 int bk_get_bytes(struct cursor *c, struct mqtt_bytes *ret_bytes);
 /* One reference; -ENOMEM besides. What has expired meanwhile comes with a time that is over. */
 int bk_get_message(struct cursor *c, uint64_t now_ms, uint64_t wall_ms, struct bk_message **ret_message);
+/* Past a message of a segment, and past a target behind it: whose it is. */
+int bk_skip_message(struct cursor *c);
+int bk_skip_target(struct cursor *c, uint64_t *ret_session, uint64_t *ret_number);
 
 /* --- Keys */
 enum { BK_KEY_MAX = 511 };

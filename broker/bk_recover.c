@@ -13,6 +13,7 @@
 #include "bk_journal.h"
 #include "bk_marks.h"
 #include "bk_message.h"
+#include "bk_page.h"
 #include "bk_publish.h"
 #include "bk_quota.h"
 #include "bk_record.h"
@@ -289,6 +290,17 @@ static int bk_recover_target(struct bk_recovery *r, struct cursor *c, struct bk_
     return 0;
 }
 
+/* What is far back in the queues of the N TARGETS, which have been read once, is not needed in memory. */
+static void bk_recover_page_out(const struct bk_recovery *r, struct cursor targets, uint32_t n)
+{
+    uint64_t session, number;
+    for (; n > 0 && bk_skip_target(&targets, &session, &number) == 0; n--) {
+        struct bk_session *s = bk_journal_find_session(r->w->journal, session);
+        if (s)
+            bk_page_out(s);
+    }
+}
+
 static int bk_recover_item(struct bk_recovery *r, struct cursor *c, struct bk_segment *segment)
 {
     struct bk_message *m;
@@ -297,6 +309,7 @@ static int bk_recover_item(struct bk_recovery *r, struct cursor *c, struct bk_se
     if (e != 0)
         return e;
     e = cursor_read_u32(c, &n) != 0 ? -EBADMSG : 0;
+    const struct cursor targets = *c;
     for (uint32_t i = 0; e >= 0 && i < n; i++) {
         e = bk_recover_target(r, c, m);
         n_due += e > 0;
@@ -304,6 +317,7 @@ static int bk_recover_item(struct bk_recovery *r, struct cursor *c, struct bk_se
     if (n_due > 0) {
         bk_journal_restore_message(segment, m, n_due);
         r->messages++;
+        bk_recover_page_out(r, targets, n);
     }
     bk_message_unref(m);
     return e < 0 ? e : 0;

@@ -15,6 +15,7 @@
 #include "bk_journal.h"
 #include "bk_marks.h"
 #include "bk_options.h"
+#include "bk_page.h"
 #include "bk_peers.h"
 #include "bk_quota.h"
 #include "bk_retain.h"
@@ -91,6 +92,7 @@ struct bk_session *bk_session_new(struct bk_worker *w, struct mqtt_bytes id)
     list_init(&s->retain_walks);
     list_init(&s->dirty_link);
     list_init(&s->waiting_link);
+    list_init(&s->growing_link);
     loop_timer_init(&s->timer, w->loop, bk_session_on_timer);
     loop_timer_init(&s->retain_timer, w->loop, bk_retain_on_timer);
     if (map_add(&w->sessions, &s->node, map_hash_bytes(id.ptr, id.len)) < 0) {
@@ -155,6 +157,7 @@ void bk_session_leave(struct bk_session *s)
     bk_journal_session(s);
     bk_session_start_timer(s);
     bk_handover_leave(s);
+    bk_page_leave(s);
 }
 
 /* --- What its user may have */

@@ -54,6 +54,7 @@ struct bk_session {
     struct map_node by_number;      /* in the journal's table; hash = number */
     struct list dirty_link;         /* in the journal's list, while a record of it is to be written */
     struct list waiting_link;       /* likewise, while a QoS 2 message of it waits for the disk */
+    struct list growing_link;       /* likewise, while what waits has to be paged out (bk_page.h) */
     uint64_t broker;                /* hash of the id of the broker behind it (bk_bridge.h); 0: none */
     uint64_t number;                /* never used twice, after a restart neither; from 1 */
     uint64_t expires_ms;            /* loop_now_ms(); 0 while a client is connected, or never */
@@ -67,6 +68,7 @@ struct bk_session {
     bool is_record_dirty;     /* its record is to be written with the next batch */
     bool is_window_dirty;     /* likewise the window */
     bool has_inbound_records; /* some ids of `inbound` may have records of their own */
+    bool is_paging;           /* a segment is being read for it */
     bool is_full_told;        /* that its queue has overflowed: once each time */
     char id[];
 };

@@ -57,6 +57,7 @@ struct topic_index;
     X(payload_bytes_sent, COUNTER, "bytes of payload sent")                                              \
     X(publishes_unmatched, COUNTER, "messages that no subscription matched")                             \
     X(publishes_queued, COUNTER, "deliveries that had to wait: window full, slow or away")               \
+    X(messages_paged_out, GAUGE, "deliveries that wait on the disk alone")                               \
     X(dropped_slow, COUNTER, "deliveries of QoS 0 dropped because their client reads too slowly")        \
     X(dropped_full, COUNTER, "deliveries of QoS 1 and 2 dropped because the session's queue was full")   \
     X(dropped_expired, COUNTER, "deliveries dropped because the message had expired")                    \

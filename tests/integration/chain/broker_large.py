@@ -81,3 +81,22 @@ def ten_thousand_offline_queues_take_little_memory(t):
         session = Bulk(broker.address, f'session-{i}', clean=False)
         for _ in range(QUEUED):
             assert session.read(1) == b'\x32' and session.read(session.read(1)[0]).endswith(b'x' * 100)
+
+
+@chain_test(release=True)
+def what_waits_for_absent_clients_takes_no_memory(t):
+    """200 clients are away, for each of which 100 messages of 2 KB wait: 40 MB on the disk."""
+    broker = start(t)
+    for i in range(200):
+        session = Bulk(broker.address, f'session-{i}', clean=False)
+        session.subscribe([f'queue/{i}'])
+        session.disconnect()
+    before = broker.resident_bytes('RssAnon')
+    Bulk(broker.address, 'pub').publish((f'queue/{i % 200}', b'%04d' % i + b'x' * 2000) for i in range(20000))
+    grown = broker.resident_bytes('RssAnon') - before
+    assert grown <= 24 << 20, grown
+    broker, _, _ = restart(t, broker)
+    grown = broker.resident_bytes('RssAnon') - before
+    assert grown <= 24 << 20, grown
+    session = Bulk(broker.address, 'session-7', clean=False)
+    assert session.is_present

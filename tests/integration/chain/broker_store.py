@@ -146,6 +146,64 @@ def absent_clients_find_everything_after_a_kill(t):
     late.fence()
 
 
+AWAY, EACH, STAY = 12, 150, 16       # sessions, messages for each, those of them that stay in memory
+
+
+def come_back_from_disk(t, workers):
+    """Clients that are away, each with messages of its own: on the disk alone, the same after a kill, then all in order. One comes
+    in between for a part, another is killed with the broker in the middle."""
+    options = '--workers', str(workers)
+    broker = start(t, *options)
+    forever = {'clean': False, 'properties': [('session_expiry', 1000), ('receive_maximum', 20)]}
+    for i in range(AWAY):
+        away = t.connected(f'away{i}', **forever)
+        away.subscribe((t.topic(f'{i}/#'), 2))
+        away.disconnect()
+    pub = t.connected('pub')
+    pub.is_quiet = True
+    for n in range(EACH):
+        for i in range(AWAY - 1):
+            pub.send(wire.publish(V5, t.topic(f'{i}/x'), b'%04d' % n + b'x' * (n % 7 * 100), 1, i + 1))
+        assert all(pub.next().code == 0 for _ in range(AWAY - 1))
+        pub.publish(t.topic(f'{AWAY - 1}/x'), b'%04d' % n, 2)
+    broker.wait_metric('broker_messages_paged_out', AWAY * (EACH - STAY))
+    broker.kill()
+    broker = again(t, broker, *options)
+    broker.wait_metric('broker_messages_paged_out', AWAY * (EACH - STAY))
+    part = t.client('away0')
+    part.is_quiet = True
+    part.connect(present=True, **forever)
+    assert [int(m.payload[:4]) for m in part.receive_many(70)] == list(range(70))
+    part.close()
+    for i in (1, 2):
+        half = t.client(f'away{i}')
+        half.connect(present=True, **forever)
+    broker.kill()
+    broker = again(t, broker, *options)
+    for i in range(AWAY):
+        away = t.client(f'away{i}')
+        away.is_quiet = True
+        away.connect(present=True, **forever)
+        last = b'%04d' % (EACH - 1) + (b'' if i == AWAY - 1 else b'x' * ((EACH - 1) % 7 * 100))
+        numbers = [int(m.payload[:4]) for m in away.receive_many(last=last)]
+        first = numbers[0] if i == 0 else 0             # what the kill left of its acknowledgements
+        assert first <= 70 and numbers == list(range(first, EACH)), (i, numbers)
+        away.fence()
+    broker.wait_metric('broker_messages_paged_out', 0)
+
+
+@chain_test(V5)
+def what_waits_for_absent_clients_is_on_the_disk_alone(t):
+    """One worker: it leaves memory, and comes back in order, after kills too."""
+    come_back_from_disk(t, 1)
+
+
+@chain_test(V5)
+def it_is_on_the_disk_alone_with_several_workers(t):
+    """Likewise with three: after a restart they share segments."""
+    come_back_from_disk(t, 3)
+
+
 @chain_test(V5)
 def a_session_that_expired_while_nobody_ran_is_gone(t):
     """Expiry goes on while the broker does not run; a session without expiry stays."""

@@ -245,6 +245,38 @@ START_TEST(records_that_cannot_be_are_refused)
 }
 END_TEST
 
+START_TEST(what_is_paged_out_still_counts)
+{
+    struct bk_queue q = {0};
+    struct bk_message *m = a_message("payload"), *again = a_message("payload");
+    struct bk_segment *segment = (struct bk_segment *)&q; /* never looked into */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(bk_queue_push(&q, bk_message_ref(m), NULL, 1, false), 0);
+    for (uint64_t number = 1; number < 3; number++)
+        bk_queue_page_out(&q, bk_queue_find_due(&q, number), segment);
+    ck_assert_uint_eq(m->refs, 2);
+    ck_assert_uint_eq(q.n_paged, 2);
+    ck_assert_uint_eq(bk_queue_waiting(&q), 3);
+    ck_assert_uint_eq(q.bytes, 3 * bk_message_bytes(m));
+    bk_queue_done(&q, bk_queue_begin(&q));
+    struct bk_entry *e = bk_queue_waiting_first(&q);
+    ck_assert_ptr_null(e->message);
+    ck_assert_ptr_eq(e->segment, segment);
+    bk_queue_page_in(&q, e, again);
+    ck_assert_uint_eq(q.n_paged, 1);
+    ck_assert_uint_eq(q.bytes, 2 * bk_message_bytes(m));
+    e = bk_queue_begin(&q);
+    ck_assert_ptr_eq(e->message, again);
+    bk_queue_done(&q, e);
+    ck_assert(bk_queue_skip(&q)); /* while it is paged out */
+    ck_assert_uint_eq(q.n_paged, 0);
+    ck_assert_uint_eq(q.bytes, 0);
+    ck_assert(bk_queue_is_empty(&q));
+    bk_message_unref(m);
+    bk_queue_deinit(&q);
+}
+END_TEST
+
 static Suite *bk_queue_suite(void)
 {
     TCase *tcase;
@@ -258,6 +290,7 @@ static Suite *bk_queue_suite(void)
     tcase_add_loop_test(tcase, it_comes_back_from_its_records, 0, 5);
     tcase_add_test(tcase, what_was_sent_and_has_no_message_is_done_with);
     tcase_add_test(tcase, records_that_cannot_be_are_refused);
+    tcase_add_test(tcase, what_is_paged_out_still_counts);
     return suite;
 }
 
