@@ -116,6 +116,8 @@ static struct bk_session *bk_find_session(struct bk_client *c, struct bk_agreeme
         bk_session_end(s);
         s = NULL;
     }
+    if (s && bk_session_end_if_over(s))
+        s = NULL;
     a->is_session_present = s != NULL;
     if (!s)
         s = bk_session_new(w, a->client_id);

@@ -52,6 +52,14 @@ static void bk_session_expire(struct bk_session *s)
     bk_session_end(s);
 }
 
+bool bk_session_end_if_over(struct bk_session *s)
+{
+    if (s->expires_ms == 0 || s->expires_ms > loop_now_ms(s->worker->loop))
+        return false;
+    bk_session_expire(s);
+    return true;
+}
+
 /* When something happens next: the Will's delay, the expiry. */
 static void bk_session_start_timer(struct bk_session *s)
 {
@@ -71,9 +79,7 @@ static void bk_session_on_timer(struct loop_timer *timer)
         bk_will_publish(s);
         bk_journal_session(s);
     }
-    if (s->expires_ms != 0 && s->expires_ms <= now_ms)
-        bk_session_expire(s);
-    else
+    if (!bk_session_end_if_over(s))
         bk_session_start_timer(s);
 }
 

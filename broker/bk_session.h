@@ -79,6 +79,8 @@ struct bk_session *bk_session_new(struct bk_worker *w, struct mqtt_bytes id);
 /* The end: subscriptions go, unacknowledged shared deliveries to other members, the Will is published if it is due. It
  * has no client. */
 void bk_session_end(struct bk_session *s);
+/* The time of S, which has no client, may be over though its timer has not run yet: then it ends. False: it goes on. */
+bool bk_session_end_if_over(struct bk_session *s);
 
 /* A client has connected: C is its connection from now on. */
 void bk_session_join(struct bk_session *s, struct bk_client *c);
